@@ -1,0 +1,52 @@
+/**
+ * Ranges of versions: `7.3.6`, `7.3.*`, `>=7.2 <8.0`, `ocata || pike`, `*`. Words next to each other must all hold, `||` separates choices.
+ */
+import type { Scheme } from './version.ts';
+
+export type Range = { text: string; includes(version: string): boolean };
+
+export type ParsedRange = { ok: true; range: Range } | { ok: false; message: string };
+
+const COMPARATOR = /^(>=|<=|>|<|=)?(.+)$/;
+
+/** Parses a range under a scheme. */
+export function parseRange(scheme: Scheme, text: string): ParsedRange {
+  const choices: ((version: string) => boolean)[] = [];
+  for (const choice of text.split('||')) {
+    const words = choice.trim().split(/\s+/).filter(Boolean);
+    if (words.length === 0) return { ok: false, message: 'a choice of the range is empty' };
+    const tests: ((version: string) => boolean)[] = [];
+    for (const word of words) {
+      if (word === '*') continue;
+      const test = parseWord(scheme, word);
+      if (typeof test === 'string') return { ok: false, message: test };
+      tests.push(test);
+    }
+    choices.push((version) => tests.every((test) => test(version)));
+  }
+  return { ok: true, range: { text, includes: (version) => scheme.isVersion(version) && choices.some((test) => test(version)) } };
+}
+
+function parseWord(scheme: Scheme, word: string): string | ((version: string) => boolean) {
+  const [, operator = '=', operand = ''] = COMPARATOR.exec(word) ?? [];
+  if (operand.endsWith('.*') || operand.endsWith('.x')) {
+    if (operator !== '=') return `${word} mixes a comparison with a wildcard`;
+    const prefix = operand.slice(0, -2);
+    return (version) => version === prefix || version.startsWith(`${prefix}.`) || (version.startsWith(prefix) && /^[a-z]/i.test(version.slice(prefix.length)));
+  }
+  // A semver bound may leave parts out: >=17.1 means >=17.1.0.
+  const filled = scheme.name === 'semver' && /^v?\d+(\.\d+)?$/.test(operand) ? `${operand}${'.0'.repeat(3 - operand.split('.').length)}` : operand;
+  if (!scheme.isVersion(filled)) return `${operand} is no version under the scheme ${scheme.name}`;
+  switch (operator) {
+    case '>=':
+      return (version) => scheme.compare(version, filled) >= 0;
+    case '<=':
+      return (version) => scheme.compare(version, filled) <= 0;
+    case '>':
+      return (version) => scheme.compare(version, filled) > 0;
+    case '<':
+      return (version) => scheme.compare(version, filled) < 0;
+    default:
+      return (version) => scheme.compare(version, filled) === 0;
+  }
+}

@@ -1,0 +1,154 @@
+/** One connection to a host: authenticated, its key checked, kept alive. */
+import { existsSync, readFileSync } from 'node:fs';
+import type { Duplex } from 'node:stream';
+import ssh2, { type AnyAuthMethod, type Client as SshClient, type ConnectConfig, type ServerHostKeyAlgorithm } from 'ssh2';
+import { createHash } from 'node:crypto';
+import { type Fault, fault } from '../../model/fault.ts';
+import { hostLabel, judgeKey, type KnownKey, knownKeys } from './known-hosts.ts';
+import type { SshSettings } from './settings.ts';
+
+const { Client, utils } = ssh2;
+
+/** A peer that is silent for three of these is gone. */
+const KEEPALIVE_MS = 15_000;
+
+/** Host key algorithms by the key type that known_hosts names. */
+const ALGORITHMS: Record<string, ServerHostKeyAlgorithm[]> = {
+  'ssh-ed25519': ['ssh-ed25519'],
+  'ecdsa-sha2-nistp256': ['ecdsa-sha2-nistp256'],
+  'ecdsa-sha2-nistp384': ['ecdsa-sha2-nistp384'],
+  'ecdsa-sha2-nistp521': ['ecdsa-sha2-nistp521'],
+  'ssh-rsa': ['rsa-sha2-512', 'rsa-sha2-256'],
+};
+
+export type Connected = { ok: true; client: SshClient } | { ok: false; fault: Fault };
+
+function keysFor(settings: SshSettings): KnownKey[] {
+  return settings.knownHosts.flatMap((file) => {
+    if (!existsSync(file)) return [];
+    return knownKeys(readFileSync(file, 'utf8'), file, settings.keyAlias ?? settings.host, settings.keyAlias === undefined ? settings.port : 22);
+  });
+}
+
+/** The offered algorithms, those first whose keys are known: else a server's other key would look like a changed one. */
+function algorithmsFor(keys: readonly KnownKey[]): ServerHostKeyAlgorithm[] {
+  const known = keys.flatMap((key) => ALGORITHMS[key.type] ?? []);
+  return [...new Set([...known, ...Object.values(ALGORITHMS).flat()])];
+}
+
+type Identities = { methods: AnyAuthMethod[]; problems: string[] };
+
+function authMethods(settings: SshSettings): Identities {
+  const methods: AnyAuthMethod[] = [];
+  const problems: string[] = [];
+  const { user: username, passphrase } = settings;
+  const offerAgent = () => {
+    if (settings.agent !== undefined && existsSync(settings.agent)) methods.push({ type: 'agent', username, agent: settings.agent });
+  };
+  if (!settings.identitiesOnly) offerAgent();
+  for (const file of settings.identities) {
+    if (!existsSync(file)) {
+      if (settings.identitiesOnly) problems.push(`${file} does not exist`);
+      continue;
+    }
+    const text = readFileSync(file);
+    const key = utils.parseKey(text, passphrase);
+    if (key instanceof Error) {
+      problems.push(/passphrase|encrypted|decrypt/i.test(key.message) ? `${file} is encrypted${passphrase === undefined ? ' and no passphrase is given' : ' and the passphrase does not fit'}` : `${file}: ${key.message}`);
+      continue;
+    }
+    methods.push({ type: 'publickey', username, key: text, ...(passphrase === undefined ? {} : { passphrase }) });
+  }
+  // An encrypted key may still be usable: the agent may hold it.
+  if (settings.identitiesOnly && problems.length > 0) offerAgent();
+  if (settings.password !== undefined) methods.push({ type: 'password', username, password: settings.password });
+  return { methods, problems };
+}
+
+/** Connects once. `sock`: a stream to the host, where a jump host leads to it. */
+export function connect(subject: string, settings: SshSettings, sock?: Duplex): Promise<Connected> {
+  const { host, port, user } = settings;
+  const where = `${user}@${hostLabel(host, port)}`;
+  const known = keysFor(settings);
+  const auth = authMethods(settings);
+  return new Promise((resolve) => {
+    const client = new Client();
+    let keyFault: Fault | undefined;
+    const fail = (why: Fault) => {
+      client.removeAllListeners();
+      client.on('error', () => {});
+      client.end();
+      client.destroy();
+      resolve({ ok: false, fault: why });
+    };
+    const remaining = [...auth.methods];
+    const tried: string[] = [];
+    const config: ConnectConfig = {
+      host,
+      port,
+      username: user,
+      ...(sock === undefined ? {} : { sock }),
+      readyTimeout: settings.connectTimeoutMs,
+      keepaliveInterval: KEEPALIVE_MS,
+      keepaliveCountMax: 3,
+      algorithms: { serverHostKey: algorithmsFor(known) },
+      hostVerifier: (key: Buffer) => {
+        keyFault = judgeHostKey(subject, settings, known, key);
+        return keyFault === undefined;
+      },
+      authHandler: (left, _partial, next) => {
+        let method = remaining.shift();
+        // `left` is what the server still takes; null before it has said so.
+        while (method && left && !(left as string[]).includes(method.type === 'agent' ? 'publickey' : method.type)) method = remaining.shift();
+        if (!method) return next(false as unknown as AnyAuthMethod);
+        tried.push(method.type);
+        next(method);
+      },
+    };
+    client.on('ready', () => {
+      client.removeAllListeners('error');
+      client.on('error', () => {});
+      resolve({ ok: true, client });
+    });
+    client.on('error', (error: Error & { level?: string; code?: string }) => fail(keyFault ?? connectFault(subject, where, error, tried, auth.problems)));
+    client.on('close', () => fail(keyFault ?? fault('ssh-unreachable', subject, `${where} closed the connection`, { effect: 'retry' })));
+    try {
+      client.connect(config);
+    } catch (error) {
+      fail(fault('ssh-config', subject, `${where}: ${(error as Error).message}`));
+    }
+  });
+}
+
+function connectFault(subject: string, where: string, error: Error & { level?: string; code?: string }, tried: string[], problems: string[]): Fault {
+  if (error.level === 'client-authentication')
+    return fault('ssh-auth', subject, `${where} does not let us in`, {
+      found: `tried ${[...new Set(tried)].join(', ') || 'nothing'}${problems.length > 0 ? `; ${problems.join('; ')}` : ''}`,
+      remedy: 'Give the right `user` and `identity`, load the key into the agent, or name the passphrase as a secret.',
+    });
+  if (error.level === 'client-timeout') return fault('ssh-unreachable', subject, `${where} did not answer in time`, { effect: 'retry' });
+  return fault('ssh-unreachable', subject, `${where} cannot be reached: ${error.code ?? error.message}`, { effect: 'retry' });
+}
+
+function judgeHostKey(subject: string, settings: SshSettings, known: readonly KnownKey[], key: Buffer): Fault | undefined {
+  const type = key.subarray(4, 4 + key.readUInt32BE(0)).toString('ascii');
+  const verdict = judgeKey(known, type, key.toString('base64'));
+  if (verdict.ok) return undefined;
+  const print = (base64: string) => `SHA256:${createHash('sha256').update(Buffer.from(base64, 'base64')).digest('base64').replace(/=+$/, '')}`;
+  const host = hostLabel(settings.host, settings.port);
+  const found = `${type} ${print(key.toString('base64'))}`;
+  const files = settings.knownHosts[0] as string;
+  if (verdict.kind === 'host-key-unknown')
+    return fault('host-key-unknown', subject, `the host key of ${host} is not known`, {
+      expected: `an entry in ${settings.knownHosts.join(' or ')}`,
+      found,
+      remedy: `Compare the fingerprint with what the host's owner says, then: ssh-keyscan -p ${settings.port} ${settings.host} >> ${files}`,
+    });
+  const at = `${verdict.known?.file}:${verdict.known?.line}`;
+  return fault(verdict.kind, subject, verdict.kind === 'host-key-revoked' ? `the host key of ${host} is revoked (${at})` : `the host key of ${host} HAS CHANGED: somebody may be in between, or the host was installed anew`, {
+    expected: verdict.known ? `${verdict.known.type} ${print(verdict.known.key)} (${at})` : 'another key',
+    found,
+    effect: 'operator',
+    remedy: `Find out why. Only if the host was installed anew: ssh-keygen -R '${host}' -f ${verdict.known?.file ?? files}, then add its new key.`,
+  });
+}

@@ -1,0 +1,160 @@
+/** Which members may begin now: strategy, waves, budget, pause, window. The only place where `begin` is sent. */
+import * as vector from '../../model/vector.ts';
+import type { PlanStage } from '../../planning/plan.ts';
+import { type Draft, type GroupProgress, type StageProgress, stageOf } from './state.ts';
+import { nextOpening } from './window.ts';
+
+/** Prepares the progress of the stage the run is at. */
+export function openStage(draft: Draft): void {
+  const stage = stageOf(draft.plan, draft.state) as PlanStage;
+  draft.state.stage = { wave: 0, opened: 0, active: 0, inFlight: 0, failed: 0, starved: false, requeue: [] };
+  draft.state.groups = vector.filled<GroupProgress>(stage.groups.length, { next: 0, inFlight: 0, failed: 0 });
+  draft.enter({ at: 'stage' });
+}
+
+/** Whether nothing may begin, whatever the stage would allow (R2). */
+export function isHeld(draft: Draft): boolean {
+  const { state, plan, now } = draft;
+  if (state.pause || state.suspended || state.ending) return true;
+  if (!plan.window) return false;
+  if (state.windowOpensAt !== undefined && now < state.windowOpensAt) return true;
+  const opens = nextOpening(plan.window, now);
+  if (opens <= now) {
+    delete state.windowOpensAt;
+    return false;
+  }
+  state.windowOpensAt = opens;
+  return true;
+}
+
+/** Begins whatever may begin. `near`: the group in which something has just changed; all open groups are looked at where it is left out. */
+export function fill(draft: Draft, near?: number): void {
+  const stage = stageOf(draft.plan, draft.state);
+  if (!stage || draft.state.phase.at !== 'stage' || isHeld(draft)) return;
+  beginAgain(draft, stage);
+  if (near !== undefined) fillGroup(draft, stage, near);
+  openGroups(draft, stage);
+  if (near === undefined || progress(draft).starved) {
+    draft.updateStage({ starved: false });
+    for (let group = 0; group < progress(draft).opened; group++) fillGroup(draft, stage, group);
+    openGroups(draft, stage);
+  }
+}
+
+function progress(draft: Draft): StageProgress {
+  return draft.state.stage as StageProgress;
+}
+
+/** The members a person wants tried again come first. */
+function beginAgain(draft: Draft, stage: PlanStage): void {
+  while (progress(draft).requeue.length > 0) {
+    const [member, ...rest] = progress(draft).requeue as [number, ...number[]];
+    const group = groupOf(stage, member - stage.base);
+    if (!mayBegin(draft, stage, group)) return;
+    const { next, inFlight } = vector.get(draft.state.groups, group);
+    const finished = inFlight === 0 && next >= (stage.groups[group]?.count as number);
+    draft.updateStage({ requeue: rest, ...(finished ? { active: progress(draft).active + 1 } : {}) });
+    draft.send(member, { type: 'retry', counter: draft.state.retries[member] as number });
+    count(draft, group, member);
+  }
+}
+
+function openGroups(draft: Draft, stage: PlanStage): void {
+  for (;;) {
+    const { opened, active, wave } = progress(draft);
+    const limit = stage.grouped ? (stage.waves[wave]?.until ?? 0) : stage.groups.length;
+    if (opened >= limit || active >= stage.width.groups || !stageAllows(draft, stage)) {
+      if (opened < limit && active < stage.width.groups) draft.updateStage({ starved: true });
+      return;
+    }
+    draft.updateStage({ opened: opened + 1, active: active + 1 });
+    fillGroup(draft, stage, opened);
+  }
+}
+
+function fillGroup(draft: Draft, stage: PlanStage, group: number): void {
+  const plan = stage.groups[group];
+  if (!plan) return;
+  const until = stage.grouped ? plan.count : Math.min(plan.count, stage.waves[progress(draft).wave]?.until ?? 0);
+  for (;;) {
+    const { next } = vector.get(draft.state.groups, group);
+    if (next >= until) return;
+    if (!mayBegin(draft, stage, group)) return;
+    const member = stage.base + plan.first + next;
+    draft.updateGroup(group, { next: next + 1 });
+    draft.state.starts = vector.push(draft.state.starts, member);
+    draft.send(member, { type: 'begin' });
+    count(draft, group, member);
+  }
+}
+
+/** Counts a member that begins. */
+function count(draft: Draft, group: number, member: number): void {
+  const { inFlight } = vector.get(draft.state.groups, group);
+  draft.updateGroup(group, { inFlight: inFlight + 1 });
+  draft.updateStage({ inFlight: progress(draft).inFlight + 1 });
+  draft.mark(member, 'f');
+}
+
+function stageAllows(draft: Draft, stage: PlanStage): boolean {
+  const { inFlight, failed } = progress(draft);
+  return stage.budget?.per !== 'stage' || failed + inFlight <= stage.budget.failures;
+}
+
+/** R1. */
+function mayBegin(draft: Draft, stage: PlanStage, group: number): boolean {
+  const { inFlight, failed } = vector.get(draft.state.groups, group);
+  if (inFlight >= stage.width.within) return false;
+  if (progress(draft).inFlight >= stage.width.groups * stage.width.within) return false;
+  if (stage.budget?.per === 'group' && failed + inFlight > stage.budget.failures) return false;
+  if (stageAllows(draft, stage)) return true;
+  draft.updateStage({ starved: true });
+  return false;
+}
+
+/** The group of a position. O(log groups). */
+export function groupOf(stage: PlanStage, position: number): number {
+  let low = 0;
+  let high = stage.groups.length - 1;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if ((stage.groups[middle]?.first as number) <= position) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+/** A member of the present stage ended: its place is free again. Returns its group. */
+export function release(draft: Draft, stage: PlanStage, member: number, failed: boolean): number {
+  const group = groupOf(stage, member - stage.base);
+  const before = vector.get(draft.state.groups, group);
+  const after = { ...before, inFlight: before.inFlight - 1, failed: before.failed + (failed ? 1 : 0) };
+  draft.updateGroup(group, after);
+  const { inFlight, failed: failures, active } = progress(draft);
+  const finished = after.inFlight === 0 && after.next >= (stage.groups[group]?.count as number);
+  draft.updateStage({ inFlight: inFlight - 1, failed: failures + (failed ? 1 : 0), ...(finished ? { active: active - 1 } : {}) });
+  return group;
+}
+
+/** Whether everybody of the present wave has begun and ended. */
+export function waveIsOver(draft: Draft, stage: PlanStage): boolean {
+  const { inFlight, requeue, opened, active, wave } = progress(draft);
+  if (inFlight > 0 || requeue.length > 0) return false;
+  const until = stage.waves[wave]?.until ?? 0;
+  if (stage.grouped) return opened >= until && active === 0;
+  return vector.get(draft.state.groups, 0).next >= until;
+}
+
+/** Whether more failed than the budget allows. `group`: where the last failure was. */
+export function budgetIsSpent(draft: Draft, stage: PlanStage, group: number): boolean {
+  if (stage.onFailure === 'continue') return false;
+  const { failed } = progress(draft);
+  if (!stage.budget) return failed > 0;
+  return (stage.budget.per === 'stage' ? failed : vector.get(draft.state.groups, group).failed) > stage.budget.failures;
+}
+
+/** Forgets what has failed so far in this stage: a person accepts it. O(groups). */
+export function forgiveFailures(draft: Draft): void {
+  draft.updateStage({ failed: 0 });
+  for (let group = 0; group < draft.state.groups.length; group++) if (vector.get(draft.state.groups, group).failed > 0) draft.updateGroup(group, { failed: 0 });
+}

@@ -1,0 +1,111 @@
+/** The generic lab: hosts behind controllers, each a process with an SSH server, and the documents to upgrade them. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import ssh2 from 'ssh2';
+import { stringify } from 'yaml';
+import { type HostOptions, prepareHost } from './host.ts';
+import { labDocuments } from './documents.ts';
+
+export type LabOptions = {
+  folder: string;
+  hosts: number;
+  controllers: number;
+  groups: number;
+  installMs: number;
+  rebootMs: number;
+  /** Targets whose installer takes ten times as long. */
+  slow: string[];
+  /** Targets that cut the connection once, midway through installing. */
+  drop: string[];
+  /** Targets that are off. */
+  dead: string[];
+  /** `target:action:times`: the action fails that many times first. */
+  fail: string[];
+};
+
+export type LabTarget = { id: string; role: 'controller' | 'engine'; group: string; ssh: number; http: number };
+export type Lab = { folder: string; targets: LabTarget[]; stop(): Promise<void> };
+
+/** `target:action:times` in its parts. */
+export function parseFault(text: string): { target: string; action: string; times: number } | undefined {
+  const match = /^([^:]+):([a-z]+)(?::(\d+))?$/.exec(text);
+  return match ? { target: match[1] as string, action: match[2] as string, times: Number(match[3] ?? 1) } : undefined;
+}
+
+/** The ids of a lab's targets: c-1, c-2, … and se-1, se-2, … */
+export function labTargets(options: Pick<LabOptions, 'hosts' | 'controllers' | 'groups'>): Pick<LabTarget, 'id' | 'role' | 'group'>[] {
+  const names = ['east', 'west', 'north', 'south'];
+  return [
+    ...Array.from({ length: options.controllers }, (_, index) => ({ id: `c-${index + 1}`, role: 'controller' as const, group: 'controllers' })),
+    ...Array.from({ length: options.hosts }, (_, index) => {
+      const group = Math.floor((index * options.groups) / options.hosts);
+      return { id: `se-${index + 1}`, role: 'engine' as const, group: names[group] ?? `group-${group + 1}` };
+    }),
+  ];
+}
+
+/** Starts the hosts and writes the documents; resolves when all of them answer. */
+export async function startLab(given: LabOptions): Promise<Lab> {
+  const options = { ...given, folder: resolve(given.folder) };
+  mkdirSync(options.folder, { recursive: true });
+  const client = ssh2.utils.generateKeyPairSync('ed25519');
+  const identity = join(options.folder, 'id_ed25519');
+  writeFileSync(identity, client.private, { mode: 0o600 });
+  writeFileSync(`${identity}.pub`, client.public);
+  const children: ChildProcess[] = [];
+  const started = await Promise.all(
+    labTargets(options).map(async (target) => {
+      const folder = join(options.folder, 'targets', target.id);
+      const faults = Object.fromEntries(options.fail.flatMap((text) => {
+        const one = parseFault(text);
+        return one?.target === target.id ? [[one.action, one.times]] : [];
+      }));
+      prepareHost(folder, '1.0.0', faults);
+      const key = ssh2.utils.generateKeyPairSync('ed25519');
+      const hostOptions: HostOptions = {
+        id: target.id,
+        folder,
+        hostKey: key.private,
+        authorizedKey: client.public,
+        installMs: options.installMs * (options.slow.includes(target.id) ? 10 : 1),
+        rebootMs: options.rebootMs,
+        ...(options.drop.includes(target.id) ? { drop: 'install' } : {}),
+      };
+      const { child, ports } = await startHost(hostOptions);
+      children.push(child);
+      if (options.dead.includes(target.id)) child.kill('SIGKILL');
+      return { ...target, ...ports, knownHost: `[127.0.0.1]:${ports.ssh} ${key.public.trim()}` };
+    }),
+  );
+  writeFileSync(join(options.folder, 'known_hosts'), `${started.map((target) => target.knownHost).join('\n')}\n`);
+  const targets = started.map(({ knownHost: _, ...target }) => target);
+  for (const [file, documents] of Object.entries(labDocuments(options.folder, targets)))
+    writeFileSync(join(options.folder, file), documents.map((document) => stringify(document, { lineWidth: 140 })).join('---\n'));
+  return { folder: options.folder, targets, stop: () => stopAll(children) };
+}
+
+function startHost(options: HostOptions): Promise<{ child: ChildProcess; ports: { ssh: number; http: number } }> {
+  return new Promise((done, fail) => {
+    const child = fork(fileURLToPath(new URL('host-process.ts', import.meta.url)), [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    child.once('error', fail);
+    child.once('exit', (code) => fail(new Error(`the lab host ${options.id} ended with ${code}`)));
+    child.once('message', (ports: { ssh: number; http: number }) => {
+      child.removeAllListeners('exit');
+      done({ child, ports });
+    });
+    child.send(options);
+  });
+}
+
+async function stopAll(children: readonly ChildProcess[]): Promise<void> {
+  await Promise.all(
+    children.map((child) => {
+      if (child.exitCode !== null || child.signalCode !== null) return undefined;
+      const gone = new Promise((done) => child.once('exit', done));
+      child.disconnect();
+      return gone;
+    }),
+  );
+}

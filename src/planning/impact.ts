@@ -1,0 +1,57 @@
+/** What a plan does to the services: which lose redundancy or go down, in which stage, at the worst moment. */
+import type { ActionCatalog } from '../model/action.ts';
+import type { Procedure, Service } from '../model/documents/index.ts';
+import type { PlanStage, PlanStep, PlanTarget, ServiceImpact } from './plan.ts';
+
+/** Whether any state of a procedure interrupts what the target serves. */
+export function isDisruptive(procedure: Procedure, actions: ActionCatalog): boolean {
+  return Object.values(procedure.states).some((state) => {
+    const action = state.action === undefined ? undefined : actions.get(state.action);
+    return state.traits?.disruptive ?? action?.traits.disruptive ?? false;
+  });
+}
+
+/** The impacts of each stage on each service. O(steps * (members + sum of services' targets)). */
+export function serviceImpacts(
+  steps: readonly PlanStep[],
+  targets: readonly PlanTarget[],
+  services: readonly Service[],
+  procedures: Record<string, Procedure>,
+  actions: ActionCatalog,
+): ServiceImpact[] {
+  if (services.length === 0) return [];
+  const indices = new Map(targets.map((target, index) => [target.id, index]));
+  const impacts: ServiceImpact[] = [];
+  steps.forEach((stage, step) => {
+    if (stage.kind !== 'stage') return;
+    if (!isDisruptive(procedures[stage.procedure] as Procedure, actions)) return;
+    const groupOf = new Map<number, number>();
+    stage.groups.forEach((group, number) => {
+      for (let at = group.first; at < group.first + group.count; at++) groupOf.set(stage.order[at] as number, number);
+    });
+    for (const service of services) {
+      const inGroups = new Map<number, number>();
+      for (const id of service.on) {
+        const index = indices.get(id);
+        const group = index === undefined ? undefined : groupOf.get(index);
+        if (group !== undefined) inGroups.set(group, (inGroups.get(group) ?? 0) + 1);
+      }
+      if (inGroups.size > 0) impacts.push(impactOf(service, step, stage, [...inGroups.values()]));
+    }
+  });
+  return impacts;
+}
+
+function impactOf(service: Service, step: number, stage: PlanStage, perGroup: number[]): ServiceImpact {
+  const failures = stage.budget?.failures ?? 0;
+  const within = stage.budget ? Math.min(stage.width.within, failures + 1) : stage.width.within;
+  const busiest = perGroup.sort((a, b) => b - a).slice(0, stage.width.groups);
+  let atOnce = busiest.reduce((sum, count) => sum + Math.min(count, within), 0);
+  const inStage = perGroup.reduce((sum, count) => sum + count, 0);
+  if (stage.budget?.per === 'stage') atOnce = Math.min(atOnce, failures + 1);
+  // Without `continue`, failed ones count against what is in flight where there is a budget; where there is none the first failure stops the rest.
+  const lost = stage.onFailure === 'continue' ? inStage : stage.budget ? Math.min(inStage, stage.budget.per === 'stage' ? failures + 1 : perGroup.reduce((sum, count) => sum + Math.min(count, failures + 1), 0)) : atOnce;
+  const needs = service.needs ?? 1;
+  const up = service.on.length - atOnce;
+  return { service: service.name, step, atOnce, up, needs, upAfterFailures: service.on.length - Math.max(atOnce, lost), effect: up < needs ? 'down' : 'reduced' };
+}

@@ -1,0 +1,273 @@
+/** Does the work of a plan with drivers: evaluates inputs, calls the action, and turns its end into an outcome. */
+import { readFileSync } from 'node:fs';
+import type { Action, ActionEnd, Call } from '../drivers/contract.ts';
+import { checkName } from '../machines/run/checks.ts';
+import { type Ending, type Fence, fenceText, type Work } from '../machines/machine.ts';
+import { traitsOf } from '../machines/target.ts';
+import { durationMs } from '../model/duration.ts';
+import type { Check, Connect, Procedure, Release, State } from '../model/documents/index.ts';
+import { compileExpression, renderValues, type Scope } from '../model/expression.ts';
+import { type Fault, FaultError, fault } from '../model/fault.ts';
+import { memberAt, moveAt, type Plan, type PlanTarget, targetAt } from '../planning/plan.ts';
+import { checksOf } from '../planning/planner.ts';
+import { catalogOf } from '../drivers/contract.ts';
+import type { Clock, Executor } from './ports.ts';
+import { Redaction } from './redaction.ts';
+
+/** At once, over all targets; the rest waits its turn. Enough to keep a fleet busy, few enough for sockets and memory. */
+const MAX_AT_ONCE = 512;
+const CHECK_TIMEOUT_MS = 60_000;
+/** What an action's output may take in the history. */
+const MAX_OUTPUT = 256 * 1024;
+/** How long after its deadline an action may take to say how it ended, before that counts as unknown. */
+const DEADLINE_GRACE_MS = 15_000;
+
+/**
+ * Reads the secrets a plan names.
+ *
+ * @throws FaultError `secret-missing`, naming every one that cannot be read.
+ */
+export function readSecrets(plan: Plan, env: NodeJS.ProcessEnv = process.env): Record<string, string> {
+  const secrets: Record<string, string> = {};
+  const missing: string[] = [];
+  for (const [name, from] of Object.entries(plan.secrets)) {
+    let value: string | undefined;
+    if (from.env !== undefined) value = env[from.env];
+    else if (from.file !== undefined) {
+      try {
+        value = readFileSync(from.file, 'utf8').replace(/\r?\n$/, '');
+      } catch {
+        value = undefined;
+      }
+    }
+    if (value === undefined) missing.push(`${name} (${from.env === undefined ? `file ${from.file}` : `environment variable ${from.env}`})`);
+    else secrets[name] = value;
+  }
+  if (missing.length > 0)
+    throw new FaultError(fault('secret-missing', plan.upgrade, `secrets cannot be read: ${missing.join(', ')}`, { remedy: 'Set the variables, or make the files readable, and try again.' }));
+  return secrets;
+}
+
+/** One piece of work, ready to be called. */
+type Order = { action: Action; call: Omit<Call, 'signal' | 'output' | 'observing'>; observe: boolean; judge(end: Extract<ActionEnd, { outcome: string }>): Ending };
+
+export type DriverExecutorOptions = { plan: Plan; actions: ReadonlyMap<string, Action>; secrets: Record<string, string>; clock: Clock; maxAtOnce?: number };
+
+export class DriverExecutor implements Executor {
+  readonly #options: DriverExecutorOptions;
+  readonly #redaction: Redaction;
+  readonly #checks: Map<string, Check>;
+  readonly #waiting = new Set<() => void>();
+  #busy = 0;
+
+  constructor(options: DriverExecutorOptions) {
+    this.#options = options;
+    this.#redaction = new Redaction(Object.values(options.secrets));
+    this.#checks = new Map(checksOf(options.plan).map((check) => [checkName(check), check]));
+  }
+
+  start(work: Work, end: (ending: Ending) => void, output: (text: string) => void): () => void {
+    const controller = new AbortController();
+    const begin = () => {
+      this.#waiting.delete(begin);
+      this.#busy++;
+      void this.#perform(work, controller.signal, output).then((ending) => {
+        this.#busy--;
+        const [next] = this.#waiting;
+        next?.();
+        if (!controller.signal.aborted) end(this.#redaction.value(ending));
+      });
+    };
+    if (this.#busy < (this.#options.maxAtOnce ?? MAX_AT_ONCE)) queueMicrotask(begin);
+    else this.#waiting.add(begin);
+    return () => {
+      this.#waiting.delete(begin);
+      controller.abort();
+    };
+  }
+
+  async #perform(work: Work, signal: AbortSignal, output: (text: string) => void): Promise<Ending> {
+    if (signal.aborted) return { kind: 'unknown', fault: fault('cancelled', work.kind, 'cancelled') };
+    const order = this.#orderOf(work);
+    if ('kind' in order) return { kind: 'ended', outcome: 'failure', fault: order };
+    const bounded = boundedOutput(output);
+    const stream = this.#redaction.stream(bounded);
+    const call: Call = { ...order.call, observing: order.observe, signal, output: stream.push };
+    const run = order.observe ? order.action.observe?.bind(order.action) : order.action.run.bind(order.action);
+    if (!run) return { kind: 'unknown', fault: fault('not-observable', call.subject, `${order.action.declaration.name} cannot be observed`, { outcome: 'unknown' }) };
+    const late = deadlineGuard(this.#options.clock, call);
+    const ended = await Promise.race([run(call), late.passed]);
+    late.cancel();
+    stream.end();
+    if ('outcome' in ended) return order.judge(ended);
+    if ('absent' in ended) return { kind: 'absent' };
+    if ('lost' in ended) return { kind: 'lost', fault: ended.lost };
+    return { kind: 'unknown', fault: ended.unknown };
+  }
+
+  #orderOf(work: Work): Order | Fault {
+    switch (work.kind) {
+      case 'version':
+        return this.#versionOrder(work);
+      case 'action':
+      case 'observe':
+        return this.#stateOrder(work);
+      case 'check':
+        return this.#checkOrder(work);
+      case 'timer':
+        throw new Error('a timer is no work for drivers');
+    }
+  }
+
+  #action(name: string): Action {
+    const action = this.#options.actions.get(name);
+    if (!action) throw new FaultError(fault('action-unknown', name, `the plan uses the action ${name}, which this Upshift does not have`));
+    return action;
+  }
+
+  #memberVariables(member: number, run: string, more: { case: string | null; values: Record<string, unknown> }) {
+    const { plan } = this.#options;
+    const { stage, position } = memberAt(plan, member);
+    const target = targetAt(plan, stage, position);
+    const move = moveAt(stage, position);
+    const variables = {
+      ...this.#variables(run, target, move.from, move.to, plan.releases[move.release]),
+      params: stage.params,
+      case: more.case ?? '',
+      values: more.values,
+    };
+    return { stage, target, variables };
+  }
+
+  #variables(run: string, target: PlanTarget | undefined, from: string, to: string, release: Release | undefined): Record<string, unknown> {
+    const { plan, secrets } = this.#options;
+    return {
+      target: { id: target?.id ?? '', product: target?.product ?? '', version: from, labels: target?.labels ?? {}, vars: target?.vars ?? {} },
+      release: {
+        product: plan.product,
+        version: release?.version ?? plan.to,
+        components: release?.components ?? {},
+        artifacts: release?.artifacts ?? {},
+        values: release?.values ?? {},
+      },
+      from,
+      to,
+      params: plan.params,
+      upgrade: { name: plan.upgrade, product: plan.product, from: plan.from[0] ?? '', to: plan.to },
+      run,
+      secrets,
+    };
+  }
+
+  /** Evaluates inputs and connection; a fault says which expression could not be. */
+  #call(scope: Scope, action: Action, fence: Fence, target: PlanTarget | undefined, input: Record<string, unknown>, variables: Record<string, unknown>): Pick<Call, 'fence' | 'subject' | 'connect' | 'input'> | Fault {
+    const rendered = renderValues(scope, input, variables, action.declaration.shell ?? []);
+    if (!rendered.ok) return rendered.fault;
+    const connect = renderValues(scope, (target?.connect ?? {}) as Record<string, unknown>, variables);
+    if (!connect.ok) return connect.fault;
+    return { fence: fenceText(fence), subject: target?.id ?? action.declaration.name, connect: connect.value as Connect, input: rendered.value };
+  }
+
+  #stateOrder(work: Extract<Work, { kind: 'action' | 'observe' }>): Order | Fault {
+    const { target, variables } = this.#memberVariables(work.member, work.fence.run, work);
+    const state = (this.#options.plan.procedures[work.procedure] as Procedure).states[work.state] as State;
+    const action = this.#action(state.action as string);
+    const call = this.#call({ name: 'with' }, action, work.fence, target, state.with ?? {}, variables);
+    if ('kind' in call) return call;
+    const { disruptive, idempotent } = traitsOf(state, catalogOf(this.#options.actions));
+    return {
+      action,
+      call: { ...call, deadline: work.deadline, disruptive: disruptive || !idempotent },
+      observe: work.kind === 'observe',
+      judge: (end) => judgeState(state, action, end, variables),
+    };
+  }
+
+  #versionOrder(work: Extract<Work, { kind: 'version' }>): Order | Fault {
+    const { stage, target, variables } = this.#memberVariables(work.member, work.fence.run, { case: null, values: {} });
+    const observe = (this.#options.plan.procedures[stage.procedure] as Procedure).observe;
+    if (!observe) throw new Error(`${stage.procedure} has no observe`);
+    const action = this.#action(observe.action);
+    const call = this.#call({ name: 'with' }, action, work.fence, target, observe.with ?? {}, variables);
+    if ('kind' in call) return call;
+    const deadline = this.#options.clock.now() + (observe.timeout === undefined ? CHECK_TIMEOUT_MS : durationMs(observe.timeout));
+    return { action, call: { ...call, deadline, disruptive: false }, observe: false, judge: (end) => judgeVersion(observe.version, action, end, variables) };
+  }
+
+  #checkOrder(work: Extract<Work, { kind: 'check' }>): Order | Fault {
+    const { plan, clock } = this.#options;
+    const check = this.#checks.get(work.check) as Check;
+    const action = this.#action(check.action);
+    const target = check.target === undefined ? undefined : plan.targets.find((one) => one.id === check.target);
+    if (check.target !== undefined && !target) return fault('target-unknown', check.target, `the check ${work.check} is asked of ${check.target}, which is not part of this upgrade`);
+    const variables = this.#variables(work.fence.run, target, plan.from[0] ?? '', plan.to, plan.releases[plan.to]);
+    const call = this.#call({ name: 'check' }, action, work.fence, target, check.with ?? {}, variables);
+    if ('kind' in call) return call;
+    const deadline = clock.now() + (check.timeout === undefined ? CHECK_TIMEOUT_MS : Math.min(CHECK_TIMEOUT_MS, durationMs(check.timeout)));
+    return { action, call: { ...call, deadline, disruptive: false }, observe: false, judge: (end) => judgeCheck(check, action, end, variables) };
+  }
+}
+
+/** The outcome of a state: the first of its own whose condition holds, else the action's; and the values it saves. */
+function judgeState(state: State, action: Action, end: Extract<ActionEnd, { outcome: string }>, variables: Record<string, unknown>): Ending {
+  const scope: Scope = { name: 'result', result: action.declaration.result };
+  const seen = { ...variables, result: end.result };
+  let outcome = end.outcome;
+  for (const [label, condition] of Object.entries(state.outcomes ?? {})) {
+    const value = evaluate(scope, condition, seen);
+    if (!value.ok && end.outcome === 'success') return { kind: 'ended', outcome: 'failure', fault: value.fault };
+    if (value.ok && value.value === true) {
+      outcome = label;
+      break;
+    }
+  }
+  const values: Record<string, unknown> = {};
+  for (const [name, expression] of Object.entries(state.save ?? {})) {
+    const value = evaluate(scope, expression, seen);
+    if (value.ok) values[name] = value.value;
+    else if (outcome === 'success') return { kind: 'ended', outcome: 'failure', fault: { ...value.fault, outcome: 'applied' } };
+  }
+  return { kind: 'ended', outcome, ...(Object.keys(values).length > 0 ? { values } : {}), ...(end.fault === undefined ? {} : { fault: end.fault }) };
+}
+
+function judgeVersion(expression: string, action: Action, end: Extract<ActionEnd, { outcome: string }>, variables: Record<string, unknown>): Ending {
+  if (end.outcome !== 'success') return { kind: 'ended', outcome: end.outcome, ...(end.fault === undefined ? {} : { fault: end.fault }) };
+  const value = evaluate({ name: 'result', result: action.declaration.result }, expression, { ...variables, result: end.result, case: '', values: {} });
+  if (!value.ok) return { kind: 'ended', outcome: 'failure', fault: value.fault };
+  return { kind: 'ended', outcome: 'success', values: { version: typeof value.value === 'string' ? value.value.trim() : String(value.value) } };
+}
+
+function judgeCheck(check: Check, action: Action, end: Extract<ActionEnd, { outcome: string }>, variables: Record<string, unknown>): Ending {
+  if (check.passes === undefined) return { kind: 'ended', outcome: end.outcome, ...(end.fault === undefined ? {} : { fault: end.fault }) };
+  const value = evaluate({ name: 'result', result: action.declaration.result }, check.passes, { ...variables, result: end.result, case: '', values: {} });
+  if (!value.ok) return { kind: 'ended', outcome: 'failure', fault: value.fault };
+  if (value.value === true) return { kind: 'ended', outcome: 'success' };
+  return { kind: 'ended', outcome: 'failure', fault: end.fault ?? fault('check-not-passed', checkName(check), `${checkName(check)} does not hold yet`, { expected: check.passes, effect: 'wait' }) };
+}
+
+function evaluate(scope: Scope, text: string, variables: Record<string, unknown>) {
+  const compiled = compileExpression(scope, text);
+  if (!compiled.ok) return { ok: false as const, fault: fault('expression-invalid', text, compiled.problem.message) };
+  return compiled.compiled.evaluate(variables);
+}
+
+/** Passes at most MAX_OUTPUT characters on, and says so where it stops. */
+function boundedOutput(put: (text: string) => void): (text: string) => void {
+  let room = MAX_OUTPUT;
+  return (text) => {
+    if (room <= 0) return;
+    put(text.length <= room ? text : `${text.slice(0, room)}\n… the rest is not kept: more than ${MAX_OUTPUT / 1024} KiB of output\n`);
+    room -= text.length;
+  };
+}
+
+/** A driver that never comes back must not hold a run for ever. */
+function deadlineGuard(clock: Clock, call: Call): { passed: Promise<ActionEnd>; cancel: () => void } {
+  let cancel = () => {};
+  const passed = new Promise<ActionEnd>((done) => {
+    cancel = clock.at(call.deadline + DEADLINE_GRACE_MS, () =>
+      done({ unknown: fault('no-answer', call.subject, 'the driver did not say how the action ended', { effect: 'operator', outcome: 'unknown' }) }),
+    );
+  });
+  return { passed, cancel };
+}

@@ -1,0 +1,350 @@
+/**
+ * The loop: messages in, durable states out, work started and cancelled.
+ *
+ * One loop drives one run. In each turn it handles every message that has arrived (and what those send to each other), commits all
+ * changes at once, and only then starts the work that is newly outstanding.
+ *
+ * Modes: `open` → `draining` (no new work; what is in flight is waited for) → `stopped`. A failed commit keeps its turn and tries it again;
+ * nothing is started meanwhile, and `trouble` says why.
+ *
+ * Invariants
+ * - L1 Work is started only after the commit of the state that demands it (P1), and only if it is in `outstanding` of that state (P2).
+ * - L2 A message and all that it sends are handled in one commit, or, where one of them is refused, not at all.
+ * - L3 At a start, an action that may have begun before is told to its machine as unknown (P4); one that surely did not is started.
+ */
+import { type Fault, FaultError, fault } from '../model/fault.ts';
+import { type Machine, type MachineId, type Work, workKey } from '../machines/machine.ts';
+import type { AnyMessage, Control, RunMessage, TargetMessage } from '../machines/messages.ts';
+import { runMachine } from '../machines/run/run.ts';
+import type { RunState } from '../machines/run/state.ts';
+import { newTarget, type TargetState } from '../machines/target.ts';
+import type { ActionCatalog } from '../model/action.ts';
+import type { Plan } from '../planning/plan.ts';
+import { definitionOf } from './definition.ts';
+import type { Clock, Commit, Executor, HistoryRecord, Store, WorkMark } from './ports.ts';
+
+/** How many messages one commit may hold: enough to make the sync cheap, few enough that hand-overs stay quick. */
+const MAX_TURN = 2_000;
+const COMMIT_RETRY_MS = 1_000;
+
+type Envelope = { to: MachineId; message: AnyMessage; answer?: (refused: Fault | undefined) => void };
+
+type Turn = {
+  run: RunState;
+  members: Map<number, TargetState>;
+  history: HistoryRecord[];
+  versions: Commit['versions'];
+  answers: (() => void)[];
+};
+
+export type LoopOptions = {
+  run: string;
+  plan: Plan;
+  actions: ActionCatalog;
+  store: Store;
+  clock: Clock;
+  executor: Executor;
+  /** How a turn is scheduled; the default is `setImmediate`. Tests turn by hand. */
+  schedule?: (turn: () => void) => void;
+  maxTurn?: number;
+  /** Only take orders: start no work, now or later. */
+  passive?: boolean;
+};
+
+export class RunLoop {
+  readonly run: string;
+  readonly plan: Plan;
+  /** Called after each commit, with the members that changed. */
+  onChange: (members: Iterable<TargetState>) => void = () => {};
+  /** Why nothing can be written just now. */
+  trouble: Fault | undefined;
+
+  readonly #options: LoopOptions;
+  readonly #runMachine: Machine<RunState, RunMessage, TargetMessage>;
+  readonly #machines = new Map<number, ReturnType<typeof definitionOf>>();
+  readonly #work = new Map<MachineId, Map<string, () => void>>();
+  readonly #members = new Map<number, TargetState>();
+  #state: RunState;
+  #queue: Envelope[] = [];
+  #outputs: Commit['outputs'] = [];
+  #pending: Turn | undefined;
+  #scheduled = false;
+  #mode: 'open' | 'draining' | 'stopped' = 'open';
+  #unstarted: WorkMark[] = [];
+  #idle: (() => void)[] = [];
+
+  /** Opens a run that is in the store, and takes up its work again. */
+  constructor(options: LoopOptions) {
+    const stored = options.store.loadRun(options.run);
+    if (!stored) throw new FaultError(fault('run-unknown', options.run, `there is no run ${options.run}`));
+    this.#options = options;
+    this.run = options.run;
+    this.plan = options.plan;
+    this.#runMachine = runMachine(options.plan);
+    this.#state = stored.state;
+    for (const member of stored.members) this.#members.set(member.member, member);
+    if (options.passive) {
+      this.#mode = 'draining';
+      this.#unstarted = options.store.takeUnstarted(options.run);
+    } else this.#recover();
+  }
+
+  get state(): RunState {
+    return this.#state;
+  }
+
+  /** A member's state; that of one that has not begun where there is none. */
+  member(member: number): TargetState {
+    return this.#members.get(member) ?? newTarget(this.run, member);
+  }
+
+  members(): Iterable<TargetState> {
+    return this.#members.values();
+  }
+
+  get finished(): boolean {
+    return this.#state.phase.at === 'finished';
+  }
+
+  /** Pieces of work that are going on, without timers. */
+  inFlight(): number {
+    let count = 0;
+    for (const works of this.#work.values()) for (const key of works.keys()) if (!key.startsWith('timer:')) count++;
+    return count;
+  }
+
+  start(): void {
+    this.#post({ to: 'run', message: { type: 'start' } });
+  }
+
+  /** Hands in an order; resolves once it is durable, with the fault where it was refused. */
+  control(control: Control): Promise<Fault | undefined> {
+    return new Promise((answer) => this.#post({ to: 'run', message: control, answer }));
+  }
+
+  /** No new work from now on; resolves when nothing is in flight and what was not begun is on record. */
+  async drain(): Promise<void> {
+    if (this.#mode === 'open') this.#mode = 'draining';
+    if (this.inFlight() > 0 || this.#queue.length > 0 || this.#pending) await new Promise<void>((done) => this.#idle.push(done));
+    this.stop();
+    this.#options.store.markUnstarted(this.run, this.#unstarted);
+  }
+
+  /** Stops at once, as a crash would, but without leaving anything running in this process. */
+  stop(): void {
+    this.#mode = 'stopped';
+    for (const works of this.#work.values()) for (const cancel of works.values()) cancel();
+    this.#work.clear();
+  }
+
+  #recover(): void {
+    const unstarted = new Set(this.#options.store.takeUnstarted(this.run).map((mark) => `${mark.machine} ${mark.key}`));
+    this.#reconcile('run', this.#state.phase.at === 'new' ? [] : this.#runMachine.outstanding(this.#state));
+    for (const state of this.#members.values()) {
+      for (const work of this.#machine(state.member).outstanding(state)) {
+        const began = work.kind === 'action' && !unstarted.has(`${state.member} ${workKey(work)}`);
+        if (!began) {
+          this.#reconcile(state.member, [work]);
+          continue;
+        }
+        const why = fault('orchestrator-stopped', `member ${state.member}`, 'Upshift stopped while the action ran', { effect: 'operator', outcome: 'unknown' });
+        this.#post({ to: state.member, message: { type: 'result', fence: work.fence, ending: { kind: 'unknown', fault: why } } });
+      }
+    }
+  }
+
+  #machine(member: number): Machine<TargetState, TargetMessage, AnyMessage> {
+    let machine = this.#machines.get(member);
+    if (!machine) {
+      machine = definitionOf(this.run, this.plan, member, this.#options.actions);
+      this.#machines.set(member, machine);
+    }
+    return machine as Machine<TargetState, TargetMessage, AnyMessage>;
+  }
+
+  #post(envelope: Envelope): void {
+    if (this.#mode === 'stopped') return;
+    this.#queue.push(envelope);
+    this.#wake();
+  }
+
+  #wake(): void {
+    if (this.#scheduled || this.#mode === 'stopped') return;
+    this.#scheduled = true;
+    (this.#options.schedule ?? setImmediate)(() => {
+      this.#scheduled = false;
+      this.turn();
+    });
+  }
+
+  /** Handles what has arrived, in one commit. Called by the schedule; tests call it themselves. */
+  turn(): void {
+    if (this.#mode === 'stopped') return;
+    const turn = this.#pending ?? this.#handle();
+    if (turn && !this.#commit(turn)) return;
+    if (this.#queue.length > 0) this.#wake();
+    else if (this.#mode === 'draining' && this.inFlight() === 0) for (const done of this.#idle.splice(0)) done();
+  }
+
+  #handle(): Turn | undefined {
+    if (this.#queue.length === 0 && this.#outputs.length === 0) return undefined;
+    const turn: Turn = { run: this.#state, members: new Map(), history: [], versions: [], answers: [] };
+    const batch = this.#queue.splice(0, this.#options.maxTurn ?? MAX_TURN);
+    for (const envelope of batch) this.#deliver(turn, envelope);
+    return turn;
+  }
+
+  /** L2: a message and everything it sends, or nothing of it. */
+  #deliver(turn: Turn, envelope: Envelope): void {
+    const now = this.#options.clock.now();
+    const pending: { to: MachineId; message: AnyMessage }[] = [envelope];
+    const members = new Map<number, TargetState>();
+    const history: HistoryRecord[] = [];
+    const versions: Commit['versions'] = [];
+    let run = turn.run;
+    let refused: Fault | undefined;
+    for (let next = 0; next < pending.length; next++) {
+      const { to, message } = pending[next] as { to: MachineId; message: AnyMessage };
+      if (to === 'run') {
+        const reaction = this.#runMachine.receive(run, message as RunMessage, now);
+        if (!reaction.ok) refused = reaction.fault;
+        else {
+          run = reaction.state;
+          for (const send of reaction.sends) pending.push(send);
+          history.push(record(now, to, message, runChange(run)));
+          this.#noteVersion(versions, message as RunMessage, now);
+        }
+      } else {
+        const state = members.get(to) ?? turn.members.get(to) ?? this.member(to);
+        const reaction = this.#machine(to).receive(state, message as TargetMessage, now);
+        if (!reaction.ok) refused = reaction.fault;
+        else {
+          members.set(to, reaction.state);
+          for (const send of reaction.sends) pending.push(send);
+          history.push(record(now, to, message, targetChange(reaction.state)));
+        }
+      }
+      if (refused) break;
+    }
+    if (refused) turn.history.push({ ...record(now, envelope.to, envelope.message, `${refused.kind}: ${refused.message}`), refused: true });
+    else {
+      turn.run = run;
+      for (const [member, state] of members) turn.members.set(member, state);
+      for (const one of history) turn.history.push(one);
+      for (const one of versions) turn.versions.push(one);
+    }
+    if (envelope.answer) {
+      const answer = envelope.answer;
+      turn.answers.push(() => answer(refused));
+    }
+  }
+
+  #noteVersion(versions: Commit['versions'], message: RunMessage, at: number): void {
+    if (message.type !== 'member-done' || (message.result !== 'succeeded' && message.result !== 'reverted')) return;
+    const { target, from, to } = this.#definition(message.member);
+    versions.push({ target: target.id, product: target.product, version: message.result === 'succeeded' ? to : from, at });
+  }
+
+  #definition(member: number) {
+    this.#machine(member);
+    return (this.#machines.get(member) as ReturnType<typeof definitionOf>).definition;
+  }
+
+  #commit(turn: Turn): boolean {
+    const { store } = this.#options;
+    const outputs = this.#outputs;
+    try {
+      store.commit({
+        run: this.run,
+        ...(turn.run === this.#state ? {} : { state: turn.run }),
+        members: [...turn.members.values()],
+        history: turn.history,
+        outputs,
+        versions: turn.versions,
+      });
+    } catch (error) {
+      if (!(error instanceof FaultError)) throw error;
+      this.#pending = turn;
+      this.trouble = error.fault;
+      this.onChange([]);
+      setTimeout(() => this.turn(), COMMIT_RETRY_MS).unref();
+      return false;
+    }
+    this.#pending = undefined;
+    this.trouble = undefined;
+    this.#outputs = [];
+    const runChanged = turn.run !== this.#state;
+    this.#state = turn.run;
+    for (const [member, state] of turn.members) this.#members.set(member, state);
+    for (const answer of turn.answers) answer();
+    if (runChanged) this.#reconcile('run', this.#runMachine.outstanding(turn.run));
+    for (const [member, state] of turn.members) {
+      this.#reconcile(member, this.#machine(member).outstanding(state));
+      if (state.phase.at === 'done') this.#machines.delete(member);
+    }
+    this.onChange(turn.members.values());
+    return true;
+  }
+
+  /** L1: starts what is newly outstanding, cancels what no longer is. */
+  #reconcile(machine: MachineId, wanted: readonly Work[]): void {
+    const running = this.#work.get(machine);
+    if (!running && wanted.length === 0) return;
+    const keys = new Set(wanted.map(workKey));
+    for (const [key, cancel] of running ?? []) {
+      if (keys.has(key)) continue;
+      running?.delete(key);
+      cancel();
+    }
+    for (const work of wanted) if (!running?.has(workKey(work))) this.#begin(machine, work);
+    if (this.#work.get(machine)?.size === 0) this.#work.delete(machine);
+  }
+
+  #begin(machine: MachineId, work: Work): void {
+    const key = workKey(work);
+    if (this.#mode !== 'open') {
+      if (work.kind === 'action') this.#unstarted.push({ machine, key });
+      return;
+    }
+    const works = this.#work.get(machine) ?? new Map<string, () => void>();
+    this.#work.set(machine, works);
+    if (work.kind === 'timer') {
+      works.set(key, this.#options.clock.at(work.at, () => this.#ended(machine, key, { type: 'wake', fence: work.fence })));
+      return;
+    }
+    const { visit, attempt } = work.fence;
+    const output = (text: string) => {
+      this.#outputs.push({ machine, visit, attempt, at: this.#options.clock.now(), text });
+      this.#wake();
+    };
+    works.set(
+      key,
+      this.#options.executor.start(work, (ending) => this.#ended(machine, key, { type: 'result', fence: work.fence, ending }), output),
+    );
+  }
+
+  #ended(machine: MachineId, key: string, message: TargetMessage & RunMessage): void {
+    const works = this.#work.get(machine);
+    if (!works?.delete(key)) return;
+    if (works.size === 0) this.#work.delete(machine);
+    this.#post({ to: machine, message });
+  }
+}
+
+function record(at: number, machine: MachineId, message: AnyMessage, change: string): HistoryRecord {
+  return { at, machine, type: message.type, body: JSON.stringify(message), change, refused: false };
+}
+
+/** A member's phase in a word or three. */
+export function targetChange(state: TargetState): string {
+  const { phase } = state;
+  if (phase.at === 'done') return `done: ${phase.result}`;
+  return 'state' in phase ? `${phase.at}: ${phase.state}` : phase.at;
+}
+
+/** The run's phase in a word or three. */
+export function runChange(state: RunState): string {
+  if (state.phase.at === 'finished') return `finished: ${state.phase.result}`;
+  if (state.suspended) return `suspended in ${state.phase.at}`;
+  return state.pause ? `paused in ${state.phase.at}` : state.phase.at;
+}
