@@ -1,0 +1,18 @@
+/** Options that several commands share, and how commands end. */
+import { Option } from 'commander';
+
+export type Ended = number | undefined;
+
+export const dataOption = () => new Option('--data <dir>', 'folder of the database (default: $UPSHIFT_DATA, else ./.upshift)');
+export const jsonOption = () => new Option('--json', 'output for programs');
+export const ansibleOption = () => new Option('--ansible <file...>', 'an Ansible inventory to use as the inventory (INI, YAML, or ansible-inventory --list)');
+export const upgradeOption = () => new Option('--upgrade <name>', 'which upgrade, where the documents hold several');
+export const keyOption = () => new Option('--key <key>', 'idempotency key: sending the same key twice does it once');
+
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+export function printJson(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+}
