@@ -7,8 +7,9 @@
  *
  * Source: Ansible's user guide, "How to build your inventory".
  */
-import type { Inventory, SshConnect, Target } from '../model/documents/index.ts';
+
 import { ID_PATTERN } from '../model/documents/common.ts';
+import type { Inventory, SshConnect, Target } from '../model/documents/index.ts';
 import { compareProblems, foundText, type Problem } from '../model/problem.ts';
 import { parseSource } from '../model/source.ts';
 import type { FileBytes } from './document-set.ts';
@@ -21,7 +22,8 @@ const MAX_RANGE = 100_000;
 
 export function readAnsibleInventory({ file, bytes }: FileBytes): { body: Inventory; problems: Problem[] } {
   const problems: Problem[] = [];
-  const report = (line: number, message: string, more: Partial<Problem> = {}) => problems.push({ severity: 'error', file, line, column: line > 0 ? 1 : 0, at: '', message, ...more });
+  const report = (line: number, message: string, more: Partial<Problem> = {}) =>
+    problems.push({ severity: 'error', file, line, column: line > 0 ? 1 : 0, at: '', message, ...more });
   const groups: Groups = new Map();
   const text = new TextDecoder('utf-8').decode(bytes.subarray(0, 4096)).trimStart();
   const looksYaml = /^(---|\{|[A-Za-z_][\w-]*:\s*(#.*)?$)/m.test(text) && !/^\s*\[[^\]]+\]\s*$/m.test(text);
@@ -30,7 +32,11 @@ export function readAnsibleInventory({ file, bytes }: FileBytes): { body: Invent
     problems.push(...source.problems);
     const value = source.documents[0]?.value;
     if (value !== null && typeof value === 'object' && !Array.isArray(value)) readTree(value as Vars, groups, report);
-    else if (problems.length === 0) report(1, 'this is no Ansible inventory', { expected: 'INI, YAML, or the output of ansible-inventory --list', found: foundText(value) });
+    else if (problems.length === 0)
+      report(1, 'this is no Ansible inventory', {
+        expected: 'INI, YAML, or the output of ansible-inventory --list',
+        found: foundText(value),
+      });
   } else readIni(new TextDecoder('utf-8').decode(bytes), groups, report);
   const targets = toTargets(groups, report);
   if (targets.length === 0 && problems.length === 0) report(0, 'the inventory has no hosts');
@@ -61,7 +67,8 @@ function readIni(text: string, groups: Groups, report: Report): void {
       groupNamed(groups, section);
       return;
     }
-    if (line.startsWith('[')) return report(index + 1, 'not a section', { expected: '[group], [group:children] or [group:vars]', found: foundText(line) });
+    if (line.startsWith('['))
+      return report(index + 1, 'not a section', { expected: '[group], [group:children] or [group:vars]', found: foundText(line) });
     const group = groupNamed(groups, section);
     if (kind === 'children') group.children.add(line);
     else if (kind === 'vars') {
@@ -76,7 +83,8 @@ function readIni(text: string, groups: Groups, report: Report): void {
         if (!pair) return report(index + 1, 'not a variable of a host', { expected: 'name=value', found: foundText(word) });
         vars[pair[1] as string] = iniValue(pair[2] as string);
       }
-      for (const host of expandRange(pattern, (message) => report(index + 1, message, { found: foundText(pattern) }))) group.hosts.set(host, { ...group.hosts.get(host), ...vars });
+      for (const host of expandRange(pattern, (message) => report(index + 1, message, { found: foundText(pattern) })))
+        group.hosts.set(host, { ...group.hosts.get(host), ...vars });
     }
   });
 }
@@ -121,7 +129,8 @@ function readTree(tree: Vars, groups: Groups, report: Report): void {
   const read = (name: string, value: unknown) => {
     const group = groupNamed(groups, name);
     if (value === null || value === undefined) return;
-    if (typeof value !== 'object' || Array.isArray(value)) return report(0, `the group ${name} is no map`, { expected: 'hosts, children, vars', found: foundText(value) });
+    if (typeof value !== 'object' || Array.isArray(value))
+      return report(0, `the group ${name} is no map`, { expected: 'hosts, children, vars', found: foundText(value) });
     const { hosts, children, vars } = value as Vars;
     const names = Array.isArray(hosts) ? hosts.map((host) => [String(host), {}] as const) : Object.entries((hosts ?? {}) as Vars);
     for (const [pattern, own] of names)
@@ -142,7 +151,11 @@ function toTargets(groups: Groups, report: Report): Target[] {
   const parents = new Map<string, string[]>();
   for (const [name, group] of groups)
     for (const child of group.children) {
-      if (!groups.has(child)) report(0, `the group ${name} has a child that does not exist`, { found: foundText(child), expected: [...groups.keys()].join(', ') });
+      if (!groups.has(child))
+        report(0, `the group ${name} has a child that does not exist`, {
+          found: foundText(child),
+          expected: [...groups.keys()].join(', '),
+        });
       parents.set(child, [...(parents.get(child) ?? []), name]);
     }
   const depths = new Map<string, number>();
@@ -177,7 +190,9 @@ function toTargets(groups: Groups, report: Report): Target[] {
       report(0, 'a host has a name that cannot be an id', { found: foundText(host) });
       return [];
     }
-    const names = [...(membership.get(host) ?? [])].filter((name) => name !== 'all' && name !== 'ungrouped').sort((a, b) => depthOf(b, []) - depthOf(a, []) || a.localeCompare(b));
+    const names = [...(membership.get(host) ?? [])]
+      .filter((name) => name !== 'all' && name !== 'ungrouped')
+      .sort((a, b) => depthOf(b, []) - depthOf(a, []) || a.localeCompare(b));
     const inherited: Vars = { ...groups.get('all')?.vars };
     for (const name of [...names].reverse()) Object.assign(inherited, groups.get(name)?.vars);
     return [toTarget(host, { ...inherited, ...vars }, names)];
@@ -193,7 +208,11 @@ function toTarget(host: string, vars: Vars, groups: string[]): Target {
   if (user !== undefined) ssh.user = user;
   const identity = text('ansible_ssh_private_key_file') ?? text('ansible_private_key_file');
   if (identity !== undefined) ssh.identity = identity;
-  const rest = Object.fromEntries(Object.entries(vars).filter(([name]) => !/^(ansible_|upshift_(product|version|labels)$)/.test(name) && !/pass(word|wd|phrase)?$|secret|token/i.test(name)));
+  const rest = Object.fromEntries(
+    Object.entries(vars).filter(
+      ([name]) => !/^(ansible_|upshift_(product|version|labels)$)/.test(name) && !/pass(word|wd|phrase)?$|secret|token/i.test(name),
+    ),
+  );
   const labels = Object.fromEntries(Object.entries((vars['upshift_labels'] ?? {}) as Vars).map(([name, value]) => [name, String(value)]));
   const group = groups[0];
   const [product, version] = [text('upshift_product'), text('upshift_version')];

@@ -2,7 +2,17 @@
  * A set of documents, read together: each checked by its schema, then all of them against each other. Every problem is reported at once.
  */
 import type { ActionCatalog } from '../model/action.ts';
-import { type DocumentBody, type Inventory, KINDS, type Procedure, type Release, SCHEMAS, type Service, type Target, type Upgrade } from '../model/documents/index.ts';
+import {
+  type DocumentBody,
+  type Inventory,
+  KINDS,
+  type Procedure,
+  type Release,
+  SCHEMAS,
+  type Service,
+  type Target,
+  type Upgrade,
+} from '../model/documents/index.ts';
 import { compareProblems, foundText, type Path, type Problem, pathText } from '../model/problem.ts';
 import { mismatches } from '../model/schema-check.ts';
 import { parseSource, type SourceDocument } from '../model/source.ts';
@@ -29,7 +39,19 @@ export class ProblemReport {
   readonly problems: Problem[] = [];
 
   /** Reports a problem at a place of a document. */
-  add(source: SourceDocument, path: Path, message: string, more: { expected?: string; found?: string; suggestion?: string | undefined; ofKey?: boolean; severity?: 'warning'; columnOffset?: number } = {}): void {
+  add(
+    source: SourceDocument,
+    path: Path,
+    message: string,
+    more: {
+      expected?: string;
+      found?: string;
+      suggestion?: string | undefined;
+      ofKey?: boolean;
+      severity?: 'warning';
+      columnOffset?: number;
+    } = {},
+  ): void {
     const { ofKey, severity, columnOffset, suggestion, ...rest } = more;
     const place = source.locate(path, ofKey);
     this.problems.push({
@@ -46,7 +68,8 @@ export class ProblemReport {
 
   /** Reports a name that nothing known has. */
   unknown(source: SourceDocument, path: Path, what: string, word: string, known: readonly string[]): void {
-    const shown = known.length > 8 ? `${known.slice(0, 8).join(', ')}, … (${known.length})` : known.join(', ') || `a ${what} (there is none)`;
+    const shown =
+      known.length > 8 ? `${known.slice(0, 8).join(', ')}, … (${known.length})` : known.join(', ') || `a ${what} (there is none)`;
     this.add(source, path, `no ${what} is called ${word}`, { expected: shown, found: foundText(word), suggestion: nearest(word, known) });
   }
 }
@@ -119,7 +142,8 @@ function gather(placed: Placed[], report: ProblemReport, actions: ActionCatalog)
   checkReleases(releases, report);
   const procedures = byName(ofKind(placed, 'Procedure'), 'procedure', report);
   const upgrades = byName(ofKind(placed, 'Upgrade'), 'upgrade', report);
-  for (const procedure of procedures.values()) checkProcedure(procedure, new Map([...procedures].map(([name, one]) => [name, one.body])), actions, report);
+  for (const procedure of procedures.values())
+    checkProcedure(procedure, new Map([...procedures].map(([name, one]) => [name, one.body])), actions, report);
   for (const upgrade of upgrades.values())
     checkUpgrade(upgrade, {
       releases: releases.map((release) => release.body),
@@ -138,13 +162,19 @@ function gather(placed: Placed[], report: ProblemReport, actions: ActionCatalog)
   };
 }
 
-function byName<T extends DocumentBody & { name: string }>(documents: Placed<T>[], what: string, report: ProblemReport): Map<string, Placed<T>> {
+function byName<T extends DocumentBody & { name: string }>(
+  documents: Placed<T>[],
+  what: string,
+  report: ProblemReport,
+): Map<string, Placed<T>> {
   const named = new Map<string, Placed<T>>();
   for (const document of documents) {
     const earlier = named.get(document.body.name);
     if (earlier) {
       const at = earlier.source.locate(['name']);
-      report.add(document.source, ['name'], `the ${what} ${document.body.name} is defined twice`, { found: `the first at ${earlier.source.file}:${at.line}` });
+      report.add(document.source, ['name'], `the ${what} ${document.body.name} is defined twice`, {
+        found: `the first at ${earlier.source.file}:${at.line}`,
+      });
     } else named.set(document.body.name, document);
   }
   return named;

@@ -19,7 +19,10 @@ export function checkCondition(report: ProblemReport, source: SourceDocument, pa
   const compiled = compileExpression(scope, text);
   if (!compiled.ok) addExpressionProblem(report, source, path, text, compiled.problem);
   else if (compiled.compiled.type !== 'bool' && compiled.compiled.type !== 'dyn')
-    report.add(source, path, 'a condition is expected', { expected: 'an expression that is true or false', found: `one of type ${compiled.compiled.type}` });
+    report.add(source, path, 'a condition is expected', {
+      expected: 'an expression that is true or false',
+      found: `one of type ${compiled.compiled.type}`,
+    });
 }
 
 /** An expression of any type. */
@@ -29,7 +32,14 @@ export function checkExpression(report: ProblemReport, source: SourceDocument, p
 }
 
 /** Every `${...}` within a value. */
-export function checkTemplates(report: ProblemReport, source: SourceDocument, path: Path, scope: Scope, value: unknown, secrets?: ReadonlySet<string>): void {
+export function checkTemplates(
+  report: ProblemReport,
+  source: SourceDocument,
+  path: Path,
+  scope: Scope,
+  value: unknown,
+  secrets?: ReadonlySet<string>,
+): void {
   if (typeof value === 'string') {
     const compiled = compileTemplate(scope, value);
     if (!compiled.ok) addExpressionProblem(report, source, path, value, compiled.problem);
@@ -62,7 +72,12 @@ export function checkAction(
     if (typeof value === 'string' && value.includes('${') && !mismatch.ofKey) continue;
     const { path: inner, message, ...more } = mismatch;
     const ofWith = mismatch.ofKey && use.with === undefined;
-    report.add(source, ofWith ? [...path, 'action'] : [...path, 'with', ...inner], `${use.action}: ${message}`, ofWith ? { ...more, ofKey: false } : more);
+    report.add(
+      source,
+      ofWith ? [...path, 'action'] : [...path, 'with', ...inner],
+      `${use.action}: ${message}`,
+      ofWith ? { ...more, ofKey: false } : more,
+    );
   }
   checkTemplates(report, source, [...path, 'with'], scope, values, secrets);
   return action;

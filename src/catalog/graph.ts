@@ -54,7 +54,8 @@ function hopBy(graph: ReleaseGraph, release: Release, edge: Edge, from: string):
   const parsed = parseRange(graph.scheme, edge.versions);
   if (!parsed.ok || !parsed.range.includes(from)) return undefined;
   const floor = floorOf(graph, edge, from);
-  if (floor !== undefined) return `${release.version} takes only the latest fix of a line; of ${graph.scheme.line(from)} that is ${floor}, not ${from}`;
+  if (floor !== undefined)
+    return `${release.version} takes only the latest fix of a line; of ${graph.scheme.line(from)} that is ${floor}, not ${from}`;
   const risks = (edge.risks ?? []).map((risk) => ({ ...risk, block: risk.block ?? false }));
   return { from, to: release.version, kind: kindOf(graph, edge, from, release.version), destructive: edge.destructive ?? false, risks };
 }
@@ -93,7 +94,8 @@ export function findPath(graph: ReleaseGraph, from: string, to: string): PathAns
       ...(meant === undefined ? {} : { suggestion: meant }),
     };
   }
-  if (!graph.scheme.isVersion(from)) return { ok: false, message: `${from} is no version under the scheme ${graph.scheme.name}`, reasons: [] };
+  if (!graph.scheme.isVersion(from))
+    return { ok: false, message: `${from} is no version under the scheme ${graph.scheme.name}`, reasons: [] };
   if (graph.scheme.compare(from, to) === 0) return { ok: true, hops: [] };
   const reached = new Map<string, Hop[]>([[from, []]]);
   const queue = [from];

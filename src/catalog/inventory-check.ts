@@ -43,7 +43,9 @@ function withDefaults(target: Target, defaults: Inventory['defaults']): Target {
   const ssh = connect?.ssh;
   const ways = {
     ...(ssh || target.connect?.ssh ? { ssh: { ...ssh, ...target.connect?.ssh } } : {}),
-    ...(connect?.http || target.connect?.http ? { http: { ...connect?.http, ...target.connect?.http } as NonNullable<NonNullable<Target['connect']>['http']> } : {}),
+    ...(connect?.http || target.connect?.http
+      ? { http: { ...connect?.http, ...target.connect?.http } as NonNullable<NonNullable<Target['connect']>['http']> }
+      : {}),
   };
   if (Object.keys(ways).length > 0) merged.connect = ways;
   return merged;

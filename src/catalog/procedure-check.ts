@@ -5,7 +5,12 @@ import type { Path } from '../model/problem.ts';
 import type { Placed, ProblemReport } from './document-set.ts';
 import { checkAction, checkCondition, checkExpression } from './expression-check.ts';
 
-export function checkProcedure(placed: Placed<Procedure>, procedures: ReadonlyMap<string, Procedure>, actions: ActionCatalog, report: ProblemReport): void {
+export function checkProcedure(
+  placed: Placed<Procedure>,
+  procedures: ReadonlyMap<string, Procedure>,
+  actions: ActionCatalog,
+  report: ProblemReport,
+): void {
   const { body, source } = placed;
   const names = Object.keys(body.states);
   if (!Object.hasOwn(body.states, body.start)) report.unknown(source, ['start'], 'state', body.start, names);
@@ -15,7 +20,8 @@ export function checkProcedure(placed: Placed<Procedure>, procedures: ReadonlyMa
     const action = checkAction(report, source, ['observe'], actions, body.observe, { name: 'with' });
     if (action) {
       checkExpression(report, source, ['observe', 'version'], { name: 'result', result: action.result }, body.observe.version);
-      if (action.traits.disruptive) report.add(source, ['observe', 'action'], `${action.name} is disruptive; reading a version must not be`);
+      if (action.traits.disruptive)
+        report.add(source, ['observe', 'action'], `${action.name} is disruptive; reading a version must not be`);
     }
   }
   if (body.rollback !== undefined) {
@@ -33,13 +39,16 @@ function checkState(placed: Placed<Procedure>, name: string, state: State, actio
   const { body, source } = placed;
   const path: Path = ['states', name];
   for (const [index, one] of (state.cases ?? []).entries())
-    if (!Object.hasOwn(body.cases ?? {}, one)) report.unknown(source, [...path, 'cases', index], 'case', one, Object.keys(body.cases ?? {}));
+    if (!Object.hasOwn(body.cases ?? {}, one))
+      report.unknown(source, [...path, 'cases', index], 'case', one, Object.keys(body.cases ?? {}));
   if (state.final) {
     for (const key of ['action', 'on', 'outcomes', 'save', 'with'] as const)
-      if (state[key] !== undefined) report.add(source, [...path, key], `the final state ${name} has ${key}; nothing follows it`, { ofKey: true });
+      if (state[key] !== undefined)
+        report.add(source, [...path, key], `the final state ${name} has ${key}; nothing follows it`, { ofKey: true });
     return;
   }
-  if (state.result !== undefined) report.add(source, [...path, 'result'], `only a final state or a transition has a result`, { ofKey: true });
+  if (state.result !== undefined)
+    report.add(source, [...path, 'result'], `only a final state or a transition has a result`, { ofKey: true });
   if (state.action === undefined) {
     report.add(source, path, `the state ${name} has no action`, { expected: 'an action with on, or final: true', ofKey: true });
     return;
@@ -48,10 +57,15 @@ function checkState(placed: Placed<Procedure>, name: string, state: State, actio
   if (!action) return;
   const idempotent = state.traits?.idempotent ?? action.traits.idempotent ?? false;
   if ((state.attempts ?? 1) > 1 && !idempotent)
-    report.add(source, [...path, 'attempts'], `${name} is tried again only if that does no harm`, { expected: 'traits: {idempotent: true}, or no attempts', ofKey: true });
+    report.add(source, [...path, 'attempts'], `${name} is tried again only if that does no harm`, {
+      expected: 'traits: {idempotent: true}, or no attempts',
+      ofKey: true,
+    });
   const scope = { name: 'result', result: action.result } as const;
-  for (const [label, condition] of Object.entries(state.outcomes ?? {})) checkCondition(report, source, [...path, 'outcomes', label], scope, condition);
-  for (const [value, expression] of Object.entries(state.save ?? {})) checkExpression(report, source, [...path, 'save', value], scope, expression);
+  for (const [label, condition] of Object.entries(state.outcomes ?? {}))
+    checkCondition(report, source, [...path, 'outcomes', label], scope, condition);
+  for (const [value, expression] of Object.entries(state.save ?? {}))
+    checkExpression(report, source, [...path, 'save', value], scope, expression);
   checkTransitions(placed, name, state, action, report);
 }
 
@@ -77,20 +91,33 @@ function checkTransitions(placed: Placed<Procedure>, name: string, state: State,
       const to: Path = typeof transition === 'string' ? at : [...at, 'to'];
       if (!Object.hasOwn(body.states, step.to)) report.unknown(source, to, 'state', step.to, Object.keys(body.states));
       if (step.when !== undefined) checkCondition(report, source, [...at, 'when'], { name: 'step' }, step.when);
-      if (step.case !== undefined && !Object.hasOwn(body.cases ?? {}, step.case)) report.unknown(source, [...at, 'case'], 'case', step.case, Object.keys(body.cases ?? {}));
+      if (step.case !== undefined && !Object.hasOwn(body.cases ?? {}, step.case))
+        report.unknown(source, [...at, 'case'], 'case', step.case, Object.keys(body.cases ?? {}));
       const allowed = body.states[step.to]?.cases;
       if (step.case !== undefined && allowed && !allowed.includes(step.case))
-        report.add(source, [...at, 'case'], `the state ${step.to} is not part of the case ${step.case}`, { expected: `one of ${allowed.join(', ')}`, found: step.case });
-      if (step.result !== undefined && !body.states[step.to]?.final) report.add(source, [...at, 'result'], `a result belongs to the step into a final state`, { ofKey: true });
+        report.add(source, [...at, 'case'], `the state ${step.to} is not part of the case ${step.case}`, {
+          expected: `one of ${allowed.join(', ')}`,
+          found: step.case,
+        });
+      if (step.result !== undefined && !body.states[step.to]?.final)
+        report.add(source, [...at, 'result'], `a result belongs to the step into a final state`, { ofKey: true });
     });
     if (steps.every((step) => step.when !== undefined))
-      report.add(source, [...path, 'on', outcome], `the outcome ${outcome} may have no next state`, { expected: 'a last step without when', ofKey: true });
+      report.add(source, [...path, 'on', outcome], `the outcome ${outcome} may have no next state`, {
+        expected: 'a last step without when',
+        ofKey: true,
+      });
   }
 }
 
 /** Which states are entered from which. */
 function edgesOf(procedure: Procedure): Map<string, string[]> {
-  return new Map(Object.entries(procedure.states).map(([name, state]) => [name, Object.values(state.on ?? {}).flatMap((transition) => stepsOf(transition).map((step) => step.to))]));
+  return new Map(
+    Object.entries(procedure.states).map(([name, state]) => [
+      name,
+      Object.values(state.on ?? {}).flatMap((transition) => stepsOf(transition).map((step) => step.to)),
+    ]),
+  );
 }
 
 function reachable(edges: ReadonlyMap<string, readonly string[]>, from: readonly string[]): Set<string> {
@@ -108,7 +135,9 @@ function reachable(edges: ReadonlyMap<string, readonly string[]>, from: readonly
 function checkReach({ body, source }: Placed<Procedure>, report: ProblemReport): void {
   const edges = edgesOf(body);
   const reached = reachable(edges, [body.start]);
-  const finals = Object.entries(body.states).filter(([, state]) => state.final).map(([name]) => name);
+  const finals = Object.entries(body.states)
+    .filter(([, state]) => state.final)
+    .map(([name]) => name);
   if (finals.length === 0) {
     report.add(source, ['states'], `the procedure ${body.name} never ends`, { expected: 'a state with final: true', ofKey: true });
     return;
@@ -117,7 +146,8 @@ function checkReach({ body, source }: Placed<Procedure>, report: ProblemReport):
   for (const [from, tos] of edges) for (const to of tos) backwards.set(to, [...(backwards.get(to) ?? []), from]);
   const ending = reachable(backwards, finals);
   for (const name of Object.keys(body.states)) {
-    if (!reached.has(name)) report.add(source, ['states', name], `nothing leads to the state ${name}`, { severity: 'warning', ofKey: true });
+    if (!reached.has(name))
+      report.add(source, ['states', name], `nothing leads to the state ${name}`, { severity: 'warning', ofKey: true });
     else if (!ending.has(name)) report.add(source, ['states', name], `no way leads from the state ${name} to an end`, { ofKey: true });
   }
 }

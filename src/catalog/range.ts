@@ -32,10 +32,14 @@ function parseWord(scheme: Scheme, word: string): string | ((version: string) =>
   if (operand.endsWith('.*') || operand.endsWith('.x')) {
     if (operator !== '=') return `${word} mixes a comparison with a wildcard`;
     const prefix = operand.slice(0, -2);
-    return (version) => version === prefix || version.startsWith(`${prefix}.`) || (version.startsWith(prefix) && /^[a-z]/i.test(version.slice(prefix.length)));
+    return (version) =>
+      version === prefix ||
+      version.startsWith(`${prefix}.`) ||
+      (version.startsWith(prefix) && /^[a-z]/i.test(version.slice(prefix.length)));
   }
   // A semver bound may leave parts out: >=17.1 means >=17.1.0.
-  const filled = scheme.name === 'semver' && /^v?\d+(\.\d+)?$/.test(operand) ? `${operand}${'.0'.repeat(3 - operand.split('.').length)}` : operand;
+  const filled =
+    scheme.name === 'semver' && /^v?\d+(\.\d+)?$/.test(operand) ? `${operand}${'.0'.repeat(3 - operand.split('.').length)}` : operand;
   if (!scheme.isVersion(filled)) return `${operand} is no version under the scheme ${scheme.name}`;
   switch (operator) {
     case '>=':

@@ -21,7 +21,10 @@ export function checkReleases(releases: Placed<Release>[], report: ProblemReport
       seen.add(body.version);
       (body.from ?? []).forEach((edge, index) => {
         const parsed = parseRange(scheme, edge.versions);
-        if (!parsed.ok) report.add(source, ['from', index, 'versions'], `not a range: ${parsed.message}`, { expected: 'a range such as ">=7.2 <8.0" or "7.3.*"' });
+        if (!parsed.ok)
+          report.add(source, ['from', index, 'versions'], `not a range: ${parsed.message}`, {
+            expected: 'a range such as ">=7.2 <8.0" or "7.3.*"',
+          });
         else if (parsed.range.includes(body.version))
           report.add(source, ['from', index, 'versions'], `the range includes ${body.version} itself`, { severity: 'warning' });
         (edge.risks ?? []).forEach((risk, place) => {

@@ -5,14 +5,21 @@ import type { Path } from '../model/problem.ts';
 import type { Placed, ProblemReport } from './document-set.ts';
 import { checkAction, checkCondition, checkExpression, checkTemplates } from './expression-check.ts';
 
-type Known = { releases: Release[]; procedures: ReadonlyMap<string, Procedure>; targets: Target[]; actions: ActionCatalog; report: ProblemReport };
+type Known = {
+  releases: Release[];
+  procedures: ReadonlyMap<string, Procedure>;
+  targets: Target[];
+  actions: ActionCatalog;
+  report: ProblemReport;
+};
 
 export function checkUpgrade(placed: Placed<Upgrade>, known: Known): void {
   const { body, source } = placed;
   const { report, releases } = known;
   const secrets = new Set(Object.keys(body.secrets ?? {}));
   const versions = releases.filter((release) => release.product === body.product).map((release) => release.version);
-  if (versions.length === 0) report.unknown(source, ['product'], 'product with releases', body.product, [...new Set(releases.map((release) => release.product))]);
+  if (versions.length === 0)
+    report.unknown(source, ['product'], 'product with releases', body.product, [...new Set(releases.map((release) => release.product))]);
   else if (!versions.includes(body.to)) report.unknown(source, ['to'], `release of ${body.product}`, body.to, versions);
   for (const [name, from] of Object.entries(body.secrets ?? {}))
     if ((from.env === undefined) === (from.file === undefined))
@@ -36,7 +43,8 @@ export function checkUpgrade(placed: Placed<Upgrade>, known: Known): void {
     if (stage.commit !== undefined || stage.approval !== undefined) checkMark(placed, known, stage, path);
     else checkStage(placed, known, stage, path, check);
   });
-  if (body.procedure !== undefined && !known.procedures.has(body.procedure)) report.unknown(source, ['procedure'], 'procedure', body.procedure, [...known.procedures.keys()]);
+  if (body.procedure !== undefined && !known.procedures.has(body.procedure))
+    report.unknown(source, ['procedure'], 'procedure', body.procedure, [...known.procedures.keys()]);
 }
 
 function isTimeZone(zone: string): boolean {
@@ -53,7 +61,11 @@ function checkMark({ source }: Placed<Upgrade>, { report }: Known, stage: Stage,
   const mark = stage.commit === undefined ? 'approval' : 'commit';
   for (const key of Object.keys(stage))
     if (key !== mark && key !== 'title' && key !== 'perHop')
-      report.add(source, [...path, key], `${mark} stands alone in the list of stages`, { expected: `- ${mark}: NAME`, found: `${key} beside it`, ofKey: true });
+      report.add(source, [...path, key], `${mark} stands alone in the list of stages`, {
+        expected: `- ${mark}: NAME`,
+        found: `${key} beside it`,
+        ofKey: true,
+      });
 }
 
 function checkStage(
@@ -65,35 +77,64 @@ function checkStage(
 ): void {
   if (stage.name === undefined) report.add(source, path, 'the stage has no name', { expected: 'name: NAME' });
   const procedureName = stage.procedure ?? body.procedure;
-  if (procedureName === undefined) report.add(source, path, `the stage ${stage.name ?? ''} names no procedure`, { expected: 'procedure here, or once for the whole upgrade' });
-  else if (stage.procedure !== undefined && !procedures.has(stage.procedure)) report.unknown(source, [...path, 'procedure'], 'procedure', stage.procedure, [...procedures.keys()]);
+  if (procedureName === undefined)
+    report.add(source, path, `the stage ${stage.name ?? ''} names no procedure`, {
+      expected: 'procedure here, or once for the whole upgrade',
+    });
+  else if (stage.procedure !== undefined && !procedures.has(stage.procedure))
+    report.unknown(source, [...path, 'procedure'], 'procedure', stage.procedure, [...procedures.keys()]);
   else
     for (const param of procedures.get(procedureName)?.params ?? [])
       if (!Object.hasOwn({ ...body.params, ...stage.params }, param))
-        report.add(source, path, `the procedure ${procedureName} wants the param ${param}`, { expected: `params: {${param}: …} in the upgrade or the stage` });
+        report.add(source, path, `the procedure ${procedureName} wants the param ${param}`, {
+          expected: `params: {${param}: …} in the upgrade or the stage`,
+        });
   if (stage.select !== undefined) checkCondition(report, source, [...path, 'select'], { name: 'select' }, stage.select);
   if (stage.groupBy !== undefined) checkExpression(report, source, [...path, 'groupBy'], { name: 'select' }, stage.groupBy);
-  stage.strategy?.order?.forEach((order, index) => checkExpression(report, source, [...path, 'strategy', 'order', index], { name: 'select' }, order));
+  stage.strategy?.order?.forEach((order, index) =>
+    checkExpression(report, source, [...path, 'strategy', 'order', index], { name: 'select' }, order),
+  );
   const strategy = stage.strategy ?? {};
   if (stage.groupBy === undefined)
     for (const key of ['groups', 'within'] as const)
-      if (strategy[key] !== undefined) report.add(source, [...path, 'strategy', key], `${key} needs groupBy`, { expected: 'groupBy, or parallel instead', ofKey: true });
+      if (strategy[key] !== undefined)
+        report.add(source, [...path, 'strategy', key], `${key} needs groupBy`, { expected: 'groupBy, or parallel instead', ofKey: true });
   if (stage.groupBy !== undefined && strategy.parallel !== undefined)
-    report.add(source, [...path, 'strategy', 'parallel'], 'with groups, say how many groups and how many within each', { expected: 'groups and within', ofKey: true });
-  if (stage.groupBy === undefined && stage.budget?.per === 'group') report.add(source, [...path, 'budget', 'per'], 'a budget per group needs groupBy');
+    report.add(source, [...path, 'strategy', 'parallel'], 'with groups, say how many groups and how many within each', {
+      expected: 'groups and within',
+      ofKey: true,
+    });
+  if (stage.groupBy === undefined && stage.budget?.per === 'group')
+    report.add(source, [...path, 'budget', 'per'], 'a budget per group needs groupBy');
   strategy.waves?.forEach((wave, index) => {
-    if ((wave === 'rest' || wave === 'all') && index < (strategy.waves?.length ?? 0) - 1) report.add(source, [...path, 'strategy', 'waves', index], `nothing is left after ${wave}`, { expected: `${wave} as the last wave` });
+    if ((wave === 'rest' || wave === 'all') && index < (strategy.waves?.length ?? 0) - 1)
+      report.add(source, [...path, 'strategy', 'waves', index], `nothing is left after ${wave}`, { expected: `${wave} as the last wave` });
   });
-  if (stage.gate && (stage.gate.approval === undefined) === (stage.gate.check === undefined)) report.add(source, [...path, 'gate'], 'a gate is one thing', { expected: 'either approval or check' });
+  if (stage.gate && (stage.gate.approval === undefined) === (stage.gate.check === undefined))
+    report.add(source, [...path, 'gate'], 'a gate is one thing', { expected: 'either approval or check' });
   if (stage.gate?.check) check(stage.gate.check, [...path, 'gate', 'check']);
   if (stage.barrier) check(stage.barrier, [...path, 'barrier']);
 }
 
 /** A check may be asked again and again, so it must be idempotent. */
-function checkOne({ source }: Placed<Upgrade>, { report, actions, targets }: Known, one: Check, path: Path, secrets: ReadonlySet<string>): void {
+function checkOne(
+  { source }: Placed<Upgrade>,
+  { report, actions, targets }: Known,
+  one: Check,
+  path: Path,
+  secrets: ReadonlySet<string>,
+): void {
   const action = checkAction(report, source, path, actions, { action: one.action, with: one.with }, { name: 'check' }, secrets);
-  if (one.target !== undefined && !targets.some((target) => target.id === one.target)) report.unknown(source, [...path, 'target'], 'target', one.target, targets.map((target) => target.id));
+  if (one.target !== undefined && !targets.some((target) => target.id === one.target))
+    report.unknown(
+      source,
+      [...path, 'target'],
+      'target',
+      one.target,
+      targets.map((target) => target.id),
+    );
   if (!action) return;
-  if (action.connects !== undefined && one.target === undefined && action.connects === 'ssh') report.add(source, path, `${action.name} needs a target`, { expected: 'target: ID' });
+  if (action.connects !== undefined && one.target === undefined && action.connects === 'ssh')
+    report.add(source, path, `${action.name} needs a target`, { expected: 'target: ID' });
   if (one.passes !== undefined) checkCondition(report, source, [...path, 'passes'], { name: 'result', result: action.result }, one.passes);
 }

@@ -26,7 +26,10 @@ function socketPath(folder: string): string {
 }
 
 /** Listens for orders. The holder of the data folder's lock calls it, so a socket that is there is a dead one's. */
-export function listenForControls(folder: string, handle: (request: ControlRequest) => Promise<Fault | undefined>): Promise<{ close(): void }> {
+export function listenForControls(
+  folder: string,
+  handle: (request: ControlRequest) => Promise<Fault | undefined>,
+): Promise<{ close(): void }> {
   const path = socketPath(folder);
   rmSync(path, { force: true });
   const server: Server = createServer({ allowHalfOpen: true }, (socket) => {

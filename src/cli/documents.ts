@@ -21,14 +21,26 @@ export function readFiles(paths: readonly string[]): FileBytes[] {
     try {
       folder = statSync(path).isDirectory();
     } catch (error) {
-      throw new FaultError(fault('file-unreadable', path, `${path} cannot be read: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file or folder' : (error as Error).message}`));
+      throw new FaultError(
+        fault(
+          'file-unreadable',
+          path,
+          `${path} cannot be read: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file or folder' : (error as Error).message}`,
+        ),
+      );
     }
     if (!folder) {
       files.push(path);
       continue;
     }
     const names = readdirSync(path).filter((name) => EXTENSIONS.has(extname(name)) && !name.startsWith('.') && !name.startsWith('package'));
-    if (names.length === 0) throw new FaultError(fault('no-documents', path, `there are no documents in ${path}`, { expected: 'files that end in .yaml, .yml or .json', remedy: 'Name the files, or write a first set with `upshift init`.' }));
+    if (names.length === 0)
+      throw new FaultError(
+        fault('no-documents', path, `there are no documents in ${path}`, {
+          expected: 'files that end in .yaml, .yml or .json',
+          remedy: 'Name the files, or write a first set with `upshift init`.',
+        }),
+      );
     files.push(...names.sort().map((name) => join(path, name)));
   }
   return files.map((file) => {
@@ -55,7 +67,12 @@ export function lint(paths: readonly string[], actions: ActionCatalog, ansible: 
 export class ProblemsPrinted extends Error {}
 
 /** As {@link lint}, but prints problems on stderr and throws where one is an error. */
-export function loadChecked(paths: readonly string[], actions: ActionCatalog, ansible: readonly string[] | undefined, style: Style): DocumentSet {
+export function loadChecked(
+  paths: readonly string[],
+  actions: ActionCatalog,
+  ansible: readonly string[] | undefined,
+  style: Style,
+): DocumentSet {
   const { set, problems } = lint(paths, actions, ansible);
   for (const problem of problems) process.stderr.write(`${problemText(problem)}\n`);
   const errors = problems.filter((problem) => problem.severity === 'error').length;
@@ -73,10 +90,25 @@ export function chooseUpgrade(set: DocumentSet, name: string | undefined): Upgra
     const found = set.upgrades.get(name);
     if (found) return found;
     const meant = nearest(name, names);
-    throw new FaultError(fault('upgrade-unknown', name, `no upgrade is called ${name}`, { expected: names.join(', ') || 'an Upgrade document (there is none)', ...(meant === undefined ? {} : { remedy: `Did you mean ${meant}?` }) }));
+    throw new FaultError(
+      fault('upgrade-unknown', name, `no upgrade is called ${name}`, {
+        expected: names.join(', ') || 'an Upgrade document (there is none)',
+        ...(meant === undefined ? {} : { remedy: `Did you mean ${meant}?` }),
+      }),
+    );
   }
   const [only] = set.upgrades.values();
-  if (!only) throw new FaultError(fault('no-upgrade', 'documents', 'there is no Upgrade among the documents', { remedy: 'Write one (`upshift init` shows how), or name the files.' }));
-  if (names.length > 1) throw new FaultError(fault('several-upgrades', 'documents', `there are ${names.length} upgrades`, { expected: `--upgrade with one of ${names.join(', ')}` }));
+  if (!only)
+    throw new FaultError(
+      fault('no-upgrade', 'documents', 'there is no Upgrade among the documents', {
+        remedy: 'Write one (`upshift init` shows how), or name the files.',
+      }),
+    );
+  if (names.length > 1)
+    throw new FaultError(
+      fault('several-upgrades', 'documents', `there are ${names.length} upgrades`, {
+        expected: `--upgrade with one of ${names.join(', ')}`,
+      }),
+    );
   return only;
 }

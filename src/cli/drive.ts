@@ -1,10 +1,11 @@
 /** Drives a run in this process to where it ends, or to where only a person can go on; shows what is going on meanwhile. */
+
+import type { TargetState } from '../machines/target.ts';
+import { faultText } from '../model/fault.ts';
+import { memberAt, targetAt } from '../planning/plan.ts';
 import type { RunLoop } from '../runtime/loop.ts';
 import { targetChange } from '../runtime/loop.ts';
-import type { TargetState } from '../machines/target.ts';
-import { memberAt, targetAt } from '../planning/plan.ts';
 import { type MemberView, needsPerson, runView, type ViewSource, waitingOn } from '../runtime/view.ts';
-import { faultText } from '../model/fault.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { Painter } from './live.ts';
 import { runLines } from './print-run.ts';
@@ -56,7 +57,9 @@ export function drive(loop: RunLoop, options: DriveOptions): Promise<number> {
         return finish(EXIT.interrupted);
       }
       const busy = loop.inFlight();
-      process.stderr.write(`\nStopping: nothing new is started${busy > 0 ? `, ${busy} in flight are waited for (Ctrl-C again leaves at once)` : ''}. Go on with: upshift resume ${loop.run}\n`);
+      process.stderr.write(
+        `\nStopping: nothing new is started${busy > 0 ? `, ${busy} in flight are waited for (Ctrl-C again leaves at once)` : ''}. Go on with: upshift resume ${loop.run}\n`,
+      );
       void drain(() => (loop.finished ? exitCodeOf(loop.state) : EXIT.interrupted));
     };
     process.on('SIGINT', interrupt);
@@ -131,10 +134,14 @@ function plainDisplay(loop: RunLoop): Display {
         if (last.get(state.member) === change) continue;
         last.set(state.member, change);
         const what = state.phase.at === 'acting' ? title : state.phase.at === 'checking' ? 'reading its version' : change;
-        say(`${stage}  ${target}  ${what}${state.phase.at !== 'acting' && message ? ` — ${message}` : ''}${fault ? ` — ${faultText(fault)}` : ''}`);
+        say(
+          `${stage}  ${target}  ${what}${state.phase.at !== 'acting' && message ? ` — ${message}` : ''}${fault ? ` — ${faultText(fault)}` : ''}`,
+        );
       }
       const waiting = waitingOn(sourceOf(loop)).filter((one) => one.kind !== 'targets');
-      const text = waiting.map((one) => `${one.needsPerson ? 'needs you' : 'waits for'}: ${one.text}${one.remedy === undefined ? '' : ` → ${one.remedy}`}`).join('\n          ');
+      const text = waiting
+        .map((one) => `${one.needsPerson ? 'needs you' : 'waits for'}: ${one.text}${one.remedy === undefined ? '' : ` → ${one.remedy}`}`)
+        .join('\n          ');
       if (text !== lastWaiting && text !== '') say(text);
       lastWaiting = text;
     },

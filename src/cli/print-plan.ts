@@ -18,7 +18,10 @@ export function planLines(plan: Plan, style: Style, columns = 100): string[] {
   for (const line of table([
     [style.dim('Upgrade'), `${style.bold(plan.title ?? plan.upgrade)}${plan.title ? style.dim(` (${plan.upgrade})`) : ''}`],
     [style.dim('Path'), `${plan.product} ${path}${kinds ? style.dim(` (${kinds})`) : ''}`],
-    [style.dim('Targets'), `${plural(members, 'target')} of ${plan.targets.length.toLocaleString('en')} ${members === 1 ? 'changes' : 'change'}${plan.unchanged > 0 ? style.dim(`, ${plan.unchanged.toLocaleString('en')} already there`) : ''}`],
+    [
+      style.dim('Targets'),
+      `${plural(members, 'target')} of ${plan.targets.length.toLocaleString('en')} ${members === 1 ? 'changes' : 'change'}${plan.unchanged > 0 ? style.dim(`, ${plan.unchanged.toLocaleString('en')} already there`) : ''}`,
+    ],
     [style.dim('Digest'), style.dim(plan.digest)],
   ]))
     say(line);
@@ -31,7 +34,12 @@ export function planLines(plan: Plan, style: Style, columns = 100): string[] {
   say();
   for (const line of impactLines(plan, style)) say(line);
   for (const line of safetyLines(plan, style, columns)) say(line);
-  for (const risk of plan.risks) for (const line of bullets(`${style.yellow('Risk')} ${risk.name} (${risk.hop}, ${plural(risk.targets, 'target')}): ${risk.message}`, columns)) say(line);
+  for (const risk of plan.risks)
+    for (const line of bullets(
+      `${style.yellow('Risk')} ${risk.name} (${risk.hop}, ${plural(risk.targets, 'target')}): ${risk.message}`,
+      columns,
+    ))
+      say(line);
   for (const note of plan.notes) for (const line of bullets(`${style.cyan('Note')} ${note}`, columns)) say(line);
   for (const open of plan.undecided) for (const line of bullets(`${style.dim('Decided during the run:')} ${open}`, columns)) say(line);
   return lines;
@@ -46,7 +54,8 @@ function stepLines(plan: Plan, style: Style, columns: number): string[] {
   const side = (word: string, text: string) => lines.push(`     ${style.dim(word.padEnd(10))}${text}`);
   for (const check of plan.preflight) side('preflight', checkText(check));
   if (plan.approval !== undefined) side('approval', plan.approval);
-  if (plan.window) side('window', `${plan.window.days?.join(', ') ?? 'every day'} ${plan.window.from} to ${plan.window.to} ${plan.window.zone ?? 'UTC'}`);
+  if (plan.window)
+    side('window', `${plan.window.days?.join(', ') ?? 'every day'} ${plan.window.from} to ${plan.window.to} ${plan.window.zone ?? 'UTC'}`);
   if (plan.freeze) side('freeze', checkText(plan.freeze.acquire));
   let number = 0;
   for (const step of plan.steps) {
@@ -68,39 +77,65 @@ function checkText(check: Check): string {
 function stageLines(plan: Plan, stage: PlanStage, number: number, style: Style, columns: number): string[] {
   const lines: string[] = [];
   const side = (word: string, text: string) => {
-    wrap(text, Math.max(40, columns - 15)).forEach((line, index) => lines.push(`     ${style.dim((index === 0 ? word : '').padEnd(10))}${line}`));
+    wrap(text, Math.max(40, columns - 15)).forEach((line, index) =>
+      lines.push(`     ${style.dim((index === 0 ? word : '').padEnd(10))}${line}`),
+    );
   };
   const total = stage.order.length;
-  const hop = stage.hop !== undefined && plan.hops.length > 1 ? style.dim(` hop ${stage.hop + 1}: ${plan.hops[stage.hop]?.from} → ${plan.hops[stage.hop]?.to}`) : '';
+  const hop =
+    stage.hop !== undefined && plan.hops.length > 1
+      ? style.dim(` hop ${stage.hop + 1}: ${plan.hops[stage.hop]?.from} → ${plan.hops[stage.hop]?.to}`)
+      : '';
   const procedure = plan.procedures[stage.procedure];
-  lines.push(`${style.bold(String(number).padStart(3))}  ${style.bold(stage.title ?? stage.name)}${hop}  ${style.dim(`${plural(total, 'target')}, ${widthText(stage)}`)}`);
+  lines.push(
+    `${style.bold(String(number).padStart(3))}  ${style.bold(stage.title ?? stage.name)}${hop}  ${style.dim(`${plural(total, 'target')}, ${widthText(stage)}`)}`,
+  );
   side('each', procedure?.title ?? stage.procedure);
   if (stage.moves.length > 1) side('from', stage.moves.map((move) => `${move.product} ${move.from} → ${move.to}`).join('; '));
   if (stage.waves.length > 1) {
     let before = 0;
-    side('waves', stage.waves.map((wave) => {
-      const size = wave.until - before;
-      before = wave.until;
-      return String(size);
-    }).join(', then ') + (stage.grouped ? ' groups' : ''));
+    side(
+      'waves',
+      stage.waves
+        .map((wave) => {
+          const size = wave.until - before;
+          before = wave.until;
+          return String(size);
+        })
+        .join(', then ') + (stage.grouped ? ' groups' : ''),
+    );
   }
   const shown = stage.groups.slice(0, NAMES);
   const serial = stage.width.within === 1 || (!stage.grouped && stageWidth(stage) === 1);
   for (const group of shown) {
     const names = Array.from({ length: Math.min(group.count, NAMES) }, (_, index) => targetAt(plan, stage, group.first + index).id);
-    side(stage.grouped ? group.key || '(none)' : 'targets', names.join(serial ? ' → ' : ', ') + (group.count > names.length ? ` and ${group.count - names.length} more` : ''));
+    side(
+      stage.grouped ? group.key || '(none)' : 'targets',
+      names.join(serial ? ' → ' : ', ') + (group.count > names.length ? ` and ${group.count - names.length} more` : ''),
+    );
   }
   if (stage.groups.length > shown.length) side('', style.dim(`and ${stage.groups.length - shown.length} more groups`));
   if (stage.soakMs > 0) side('soak', durationText(stage.soakMs));
-  if (stage.gate) side('gate', `${'approval' in stage.gate ? `approval: ${stage.gate.approval}` : checkText(stage.gate.check)} (between waves)`);
+  if (stage.gate)
+    side('gate', `${'approval' in stage.gate ? `approval: ${stage.gate.approval}` : checkText(stage.gate.check)} (between waves)`);
   if (stage.barrier) side('barrier', checkText(stage.barrier));
   side('failure', failureText(stage));
   return lines;
 }
 
 function widthText(stage: PlanStage): string {
-  if (!stage.grouped) return stage.width.within >= stage.order.length ? (stage.order.length === 1 ? 'alone' : 'all at once') : stage.width.within === 1 ? 'one at a time' : `${stage.width.within} at a time`;
-  const groups = stage.width.groups >= stage.groups.length ? `all ${stage.groups.length} groups at once` : `${plural(stage.width.groups, 'group')} of ${stage.groups.length} at a time`;
+  if (!stage.grouped)
+    return stage.width.within >= stage.order.length
+      ? stage.order.length === 1
+        ? 'alone'
+        : 'all at once'
+      : stage.width.within === 1
+        ? 'one at a time'
+        : `${stage.width.within} at a time`;
+  const groups =
+    stage.width.groups >= stage.groups.length
+      ? `all ${stage.groups.length} groups at once`
+      : `${plural(stage.width.groups, 'group')} of ${stage.groups.length} at a time`;
   return `${groups}, ${stage.width.within} within each`;
 }
 
@@ -132,12 +167,18 @@ function impactLines(plan: Plan, style: Style): string[] {
     for (const impact of impacts) {
       const stage = plan.steps[impact.step]?.name ?? '';
       const numbers = `${impact.up} of ${service.on.length} up, needs ${impact.needs}`;
-      const failures = impact.upAfterFailures < impact.needs && impact.effect !== 'down' ? style.yellow(`; down if targets fail (${impact.upAfterFailures} left)`) : '';
+      const failures =
+        impact.upAfterFailures < impact.needs && impact.effect !== 'down'
+          ? style.yellow(`; down if targets fail (${impact.upAfterFailures} left)`)
+          : '';
       rows.push(['', name, `${impact.effect === 'down' ? style.red('DOWN') : 'keeps working'} during ${stage}: ${numbers}${failures}`]);
     }
   }
   const down = new Set(plan.impacts.filter((impact) => impact.effect === 'down').map((impact) => impact.service));
-  const verdict = down.size === 0 ? style.green('This plan is non-disruptive: no service goes down.') : style.red(`This plan is disruptive: ${[...down].join(', ')} ${down.size === 1 ? 'goes' : 'go'} down.`);
+  const verdict =
+    down.size === 0
+      ? style.green('This plan is non-disruptive: no service goes down.')
+      : style.red(`This plan is disruptive: ${[...down].join(', ')} ${down.size === 1 ? 'goes' : 'go'} down.`);
   const shown = rows.length > 20 ? [...rows.slice(0, 20), ['', `and ${rows.length - 20} more`, '']] : rows;
   return [style.bold('Services'), ...table(shown), verdict];
 }

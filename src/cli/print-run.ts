@@ -32,24 +32,42 @@ function bar(stage: StageView, style: Style): string {
   const cells = (value: number) => Math.round((value / Math.max(1, stage.total)) * BAR);
   const done = cells(count('succeeded', 'skipped', 'reverted'));
   const failed = Math.min(BAR - done, count('failed') > 0 ? Math.max(1, cells(count('failed'))) : 0);
-  const flight = Math.min(BAR - done - failed, count('in flight', 'deciding', 'going back') > 0 ? Math.max(1, cells(count('in flight', 'deciding', 'going back'))) : 0);
+  const flight = Math.min(
+    BAR - done - failed,
+    count('in flight', 'deciding', 'going back') > 0 ? Math.max(1, cells(count('in flight', 'deciding', 'going back'))) : 0,
+  );
   return `${style.green('█'.repeat(done))}${style.red('█'.repeat(failed))}${style.cyan('▒'.repeat(flight))}${style.dim('░'.repeat(BAR - done - failed - flight))}`;
 }
 
 function stageLine(stage: StageView, style: Style, width: number): string {
-  if (stage.kind === 'commit') return `  ${stage.status === 'done' ? style.yellow('◆') : style.dim('◇')} ${style.dim(`commit point ${stage.name}`)}`;
-  if (stage.kind === 'approval') return `  ${stage.status === 'done' ? style.green('✓') : style.dim('·')} ${style.dim(`approval: ${stage.name}`)}`;
-  const parts = ['succeeded', 'failed', 'deciding', 'in flight', 'going back', 'reverted', 'skipped'].flatMap((name) => (stage.counts[name] ? [`${stage.counts[name]} ${name}`] : []));
-  const done = stage.total - (stage.counts['waiting'] ?? 0) - (stage.counts['in flight'] ?? 0) - (stage.counts['deciding'] ?? 0) - (stage.counts['going back'] ?? 0);
-  const mark = stage.status === 'current' ? style.cyan('▸') : done === stage.total && !stage.counts['failed'] ? style.green('✓') : style.dim('·');
+  if (stage.kind === 'commit')
+    return `  ${stage.status === 'done' ? style.yellow('◆') : style.dim('◇')} ${style.dim(`commit point ${stage.name}`)}`;
+  if (stage.kind === 'approval')
+    return `  ${stage.status === 'done' ? style.green('✓') : style.dim('·')} ${style.dim(`approval: ${stage.name}`)}`;
+  const parts = ['succeeded', 'failed', 'deciding', 'in flight', 'going back', 'reverted', 'skipped'].flatMap((name) =>
+    stage.counts[name] ? [`${stage.counts[name]} ${name}`] : [],
+  );
+  const done =
+    stage.total -
+    (stage.counts['waiting'] ?? 0) -
+    (stage.counts['in flight'] ?? 0) -
+    (stage.counts['deciding'] ?? 0) -
+    (stage.counts['going back'] ?? 0);
+  const mark =
+    stage.status === 'current' ? style.cyan('▸') : done === stage.total && !stage.counts['failed'] ? style.green('✓') : style.dim('·');
   const name = pad(stage.status === 'current' ? style.bold(cut(stage.name, width)) : cut(stage.name, width), width);
   return `  ${mark} ${name}  ${bar(stage, style)}  ${String(done).padStart(String(stage.total).length)}/${stage.total}${parts.length > 0 && done < stage.total ? style.dim(`  ${parts.join(', ')}`) : ''}`;
 }
 
 function memberLine(member: MemberView, style: Style, now: number, width: number, columns: number): string {
   const since = member.since === undefined || member.status === 'failed' ? '' : durationText(Math.max(0, now - member.since));
-  const why = member.status === 'failed' || member.status === 'deciding' ? [member.message, member.fault ? faultText(member.fault) : undefined].filter(Boolean).join(': ') : '';
-  const text = [member.status === 'failed' ? '' : (member.title ?? member.status), member.case === undefined ? '' : `(${member.case})`].filter(Boolean).join(' ');
+  const why =
+    member.status === 'failed' || member.status === 'deciding'
+      ? [member.message, member.fault ? faultText(member.fault) : undefined].filter(Boolean).join(': ')
+      : '';
+  const text = [member.status === 'failed' ? '' : (member.title ?? member.status), member.case === undefined ? '' : `(${member.case})`]
+    .filter(Boolean)
+    .join(' ');
   const room = columns - width - 10 - since.length;
   const shown = cut([text, why].filter(Boolean).join(' — '), Math.max(20, room));
   return `    ${statusMark(member.status, style)} ${pad(cut(member.target, width), width)}  ${member.status === 'failed' ? style.red(shown) : shown} ${style.dim(since)}`;
@@ -62,21 +80,33 @@ export function runLines(view: RunView, style: Style, options: { now: number; co
   const age = durationText(Math.max(0, (view.endedAt ?? now) - view.startedAt));
   const head = `${style.bold(cut(view.title ?? view.upgrade, 60))}  ${style.dim(view.run)}  ${ended ? resultText(view.result as string, style) : style.cyan(view.phase)} ${style.dim(age)}`;
   const lines = [head];
-  const names = Math.min(30, view.stages.reduce((most, stage) => Math.max(most, stage.kind === 'stage' ? stage.name.length : 0), 8));
+  const names = Math.min(
+    30,
+    view.stages.reduce((most, stage) => Math.max(most, stage.kind === 'stage' ? stage.name.length : 0), 8),
+  );
   for (const stage of view.stages) lines.push(stageLine(stage, style, names));
   const tail: string[] = [];
   for (const one of view.waiting) {
-    const until = one.until === undefined ? '' : ` ${style.dim(`(${one.kind === 'check' ? 'gives up in' : 'for'} ${durationText(Math.max(0, one.until - now))})`)}`;
+    const until =
+      one.until === undefined
+        ? ''
+        : ` ${style.dim(`(${one.kind === 'check' ? 'gives up in' : 'for'} ${durationText(Math.max(0, one.until - now))})`)}`;
     const label = one.needsPerson ? style.yellow('needs you') : style.dim('waits for');
-    wrap(one.text, Math.max(30, columns - 14)).forEach((line, index, all) => tail.push(`  ${index === 0 ? label : '         '}  ${line}${index === all.length - 1 ? until : ''}`));
-    if (one.remedy !== undefined) for (const line of wrap(one.remedy, Math.max(30, columns - 15))) tail.push(`             ${style.bold(line)}`);
+    wrap(one.text, Math.max(30, columns - 14)).forEach((line, index, all) =>
+      tail.push(`  ${index === 0 ? label : '         '}  ${line}${index === all.length - 1 ? until : ''}`),
+    );
+    if (one.remedy !== undefined)
+      for (const line of wrap(one.remedy, Math.max(30, columns - 15))) tail.push(`             ${style.bold(line)}`);
   }
   if (view.reason && ended) tail.push(...faultLines(view.reason, style, columns));
   for (const one of view.unreleased) tail.push(...faultLines(one, style, columns));
   const room = options.rows === undefined ? Number.POSITIVE_INFINITY : Math.max(2, options.rows - lines.length - tail.length - 1);
   const pressing = [...view.members].sort((a, b) => weight(a) - weight(b));
   const shown = pressing.length > room ? pressing.slice(0, room - 1) : pressing;
-  const width = Math.min(32, shown.reduce((most, member) => Math.max(most, member.target.length), 6));
+  const width = Math.min(
+    32,
+    shown.reduce((most, member) => Math.max(most, member.target.length), 6),
+  );
   for (const member of shown) lines.push(memberLine(member, style, now, width, columns));
   if (shown.length < pressing.length) lines.push(style.dim(`      and ${plural(pressing.length - shown.length, 'more target')}`));
   return [...lines, ...tail];
@@ -94,6 +124,7 @@ export function resultText(result: string, style: Style): string {
 /** A fault for people: what, then expected and found, then the remedy. */
 export function faultLines(value: Fault, style: Style, columns = 100): string[] {
   const lines = wrap(faultText(value), Math.max(30, columns - 4)).map((line, index) => `  ${index === 0 ? style.red('✗') : ' '} ${line}`);
-  for (let at: Fault | undefined = value; at; at = at.cause) if (at.remedy !== undefined) for (const line of wrap(at.remedy, Math.max(30, columns - 6))) lines.push(`    ${style.dim('→')} ${line}`);
+  for (let at: Fault | undefined = value; at; at = at.cause)
+    if (at.remedy !== undefined) for (const line of wrap(at.remedy, Math.max(30, columns - 6))) lines.push(`    ${style.dim('→')} ${line}`);
   return lines;
 }

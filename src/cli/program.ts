@@ -22,7 +22,9 @@ export function version(): string {
 /** Builds the program; `end` is told the exit code. */
 export function buildProgram(end: (code: number) => void): Command {
   const program = new Command('upshift')
-    .description('Carries clusters and device fleets from one version to the next: in stages, through reboots and its own crashes, to the end or safely back.')
+    .description(
+      'Carries clusters and device fleets from one version to the next: in stages, through reboots and its own crashes, to the end or safely back.',
+    )
     .showSuggestionAfterError()
     .showHelpAfterError('(see --help)')
     .helpCommand('help [command]', 'help for a command')

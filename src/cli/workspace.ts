@@ -1,6 +1,6 @@
 /** The data folder a command works with: its database, its lock, and the process that may already have it. */
-import { randomUUID } from "node:crypto";
-import { existsSync } from "node:fs";
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Action } from '../drivers/contract.ts';
@@ -51,7 +51,9 @@ export function findRun(runs: readonly RunSummary[], name: string | undefined): 
   if (name === undefined || name === 'last') {
     const newest = open[0] ?? runs[0];
     if (newest) return newest;
-    throw new FaultError(fault('no-run', 'runs', 'there is no run yet', { remedy: 'Start one with `upshift apply`, or name the data folder with --data.' }));
+    throw new FaultError(
+      fault('no-run', 'runs', 'there is no run yet', { remedy: 'Start one with `upshift apply`, or name the data folder with --data.' }),
+    );
   }
   const exact = runs.find((run) => run.run === name);
   if (exact) return exact;
@@ -79,8 +81,13 @@ export function memberOf(plan: Plan, codes: (member: number) => string, id: stri
   const pressing = found.filter((member) => 'dxufb'.includes(codes(member)));
   const member = pressing.at(-1) ?? found.at(-1);
   if (member !== undefined) return member;
-  const meant = nearest(id, plan.targets.map((target) => target.id));
-  throw new FaultError(fault('target-unknown', id, `the run has no target ${id}`, meant === undefined ? {} : { remedy: `Did you mean ${meant}?` }));
+  const meant = nearest(
+    id,
+    plan.targets.map((target) => target.id),
+  );
+  throw new FaultError(
+    fault('target-unknown', id, `the run has no target ${id}`, meant === undefined ? {} : { remedy: `Did you mean ${meant}?` }),
+  );
 }
 
 /** An order as it is sent: with who, and with a key that makes sending it twice safe. */
@@ -95,12 +102,22 @@ export function controlOf(body: ControlBody, key: string | undefined): Control {
 }
 
 /** Brings an order to its run: through the process that drives it, or, where none does, straight into the database. */
-export async function deliver(folder: string, run: string, control: Control, actions: ReadonlyMap<string, Action>): Promise<{ refused?: Fault; driven: boolean }> {
+export async function deliver(
+  folder: string,
+  run: string,
+  control: Control,
+  actions: ReadonlyMap<string, Action>,
+): Promise<{ refused?: Fault; driven: boolean }> {
   const held = tryLock(folder);
   if (!held) {
     const answer = await sendControl(folder, { run, control });
     if (answer === 'unreachable')
-      throw new FaultError(fault('owner-silent', folder, 'the process that drives runs here does not answer', { effect: 'wait', remedy: 'Try again; if it hangs, end it and use `upshift resume`.' }));
+      throw new FaultError(
+        fault('owner-silent', folder, 'the process that drives runs here does not answer', {
+          effect: 'wait',
+          remedy: 'Try again; if it hangs, end it and use `upshift resume`.',
+        }),
+      );
     return answer.ok ? { driven: true } : { refused: answer.fault, driven: true };
   }
   const store = new SqliteStore(join(folder, DATABASE));

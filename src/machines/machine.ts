@@ -39,9 +39,27 @@ export type Work =
   /** Read the version a member's target has. */
   | { kind: 'version'; fence: Fence; member: number }
   /** Run the action of a state; `deadline` in ms since the epoch. */
-  | { kind: 'action'; fence: Fence; member: number; procedure: string; state: string; deadline: number; case: string | null; values: Record<string, unknown> }
+  | {
+      kind: 'action';
+      fence: Fence;
+      member: number;
+      procedure: string;
+      state: string;
+      deadline: number;
+      case: string | null;
+      values: Record<string, unknown>;
+    }
   /** Find out what became of that action. */
-  | { kind: 'observe'; fence: Fence; member: number; procedure: string; state: string; deadline: number; case: string | null; values: Record<string, unknown> }
+  | {
+      kind: 'observe';
+      fence: Fence;
+      member: number;
+      procedure: string;
+      state: string;
+      deadline: number;
+      case: string | null;
+      values: Record<string, unknown>;
+    }
   /** Ask a check of the run. */
   | { kind: 'check'; fence: Fence; check: string }
   /** Send `wake` at this moment, in ms since the epoch. */

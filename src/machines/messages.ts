@@ -41,6 +41,11 @@ export type ControlBody =
 export type Control = ControlBody & { key: string; by: string };
 
 /** To a run machine. */
-export type RunMessage = { type: 'start' } | { type: 'result'; fence: Fence; ending: Ending } | { type: 'wake'; fence: Fence } | MemberReport | Control;
+export type RunMessage =
+  | { type: 'start' }
+  | { type: 'result'; fence: Fence; ending: Ending }
+  | { type: 'wake'; fence: Fence }
+  | MemberReport
+  | Control;
 
 export type AnyMessage = TargetMessage | RunMessage;

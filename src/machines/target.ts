@@ -168,13 +168,15 @@ function receive(definition: TargetDefinition, state: TargetState, message: Targ
       draft.hold = 'none';
       return { ok: true, ...(draft.phase.at === 'held' && draft.visit > 0 ? resume(definition, draft, now) : changed(draft)) };
     case 'revert':
-      if (state.phase.at !== 'done' || (state.phase.result !== 'succeeded' && state.phase.result !== 'failed')) return illegal(state, message, 'only what succeeded or failed can go back');
+      if (state.phase.at !== 'done' || (state.phase.result !== 'succeeded' && state.phase.result !== 'failed'))
+        return illegal(state, message, 'only what succeeded or failed can go back');
       if (state.direction === 'back') return illegal(state, message, 'going back has failed already; a person must look');
       if (!definition.rollback) return illegal(state, message, 'its procedure has no rollback');
       return { ok: true, ...enter(definition, { ...draft, direction: 'back', hold: 'none', case: null }, definition.rollback.start, now) };
     case 'retry':
       if (state.phase.at !== 'done' || state.phase.result !== 'failed') return illegal(state, message, 'only what failed is retried');
-      if (message.counter <= state.retry) return illegal(state, message, `the retry counter is ${state.retry} already, ${message.counter} is not above it`);
+      if (message.counter <= state.retry)
+        return illegal(state, message, `the retry counter is ${state.retry} already, ${message.counter} is not above it`);
       return { ok: true, ...retry(definition, { ...draft, retry: message.counter, hold: 'none' }, now) };
     case 'skip':
       if (state.phase.at !== 'done' || state.phase.result !== 'failed') return illegal(state, message, 'only what failed is skipped');
@@ -227,7 +229,9 @@ function enter(definition: TargetDefinition, draft: Draft, name: string, now: nu
   }
   if (draft.hold === 'halt') return done(draft, { result: 'failed', state: name, fault: haltedFault(draft) }, now);
   if (draft.visit >= MAX_VISITS) {
-    const circle = fault('procedure-circles', `member ${draft.member}`, `${procedure.name} has taken ${MAX_VISITS} steps without an end`, { found: name });
+    const circle = fault('procedure-circles', `member ${draft.member}`, `${procedure.name} has taken ${MAX_VISITS} steps without an end`, {
+      found: name,
+    });
     return done(draft, { result: 'failed', state: name, fault: circle }, now);
   }
   draft.visit += 1;
@@ -237,7 +241,9 @@ function enter(definition: TargetDefinition, draft: Draft, name: string, now: nu
 }
 
 function haltedFault(draft: Draft): Fault {
-  return fault('halted', `member ${draft.member}`, 'stopped between two states because the run is ending', { outcome: draft.touched ? 'applied' : 'none' });
+  return fault('halted', `member ${draft.member}`, 'stopped between two states because the run is ending', {
+    outcome: draft.touched ? 'applied' : 'none',
+  });
 }
 
 function timeoutMs(state: State): number {
@@ -260,7 +266,13 @@ function done(draft: Draft, end: { result: MemberResult; state: string | null; f
   }
   draft.since = now;
   draft.phase = { at: 'done', result, state: end.state, ...(why === undefined ? {} : { fault: why }) };
-  return changed(draft, { type: 'member-done', member: draft.member, result, touched: draft.touched, ...(why === undefined ? {} : { fault: why }) });
+  return changed(draft, {
+    type: 'member-done',
+    member: draft.member,
+    result,
+    touched: draft.touched,
+    ...(why === undefined ? {} : { fault: why }),
+  });
 }
 
 function onHold(draft: Draft, message: { type: 'pause' | 'halt' }, now: number): Result {
@@ -270,7 +282,14 @@ function onHold(draft: Draft, message: { type: 'pause' | 'halt' }, now: number):
   const { phase } = draft;
   // Nothing is going on in these phases, so there is nothing to wait for.
   if (phase.at === 'delaying' || phase.at === 'deciding' || phase.at === 'held' || (phase.at === 'checking' && phase.until !== undefined))
-    return { ok: true, ...done(draft, { result: 'failed', state: 'state' in phase ? phase.state : null, fault: 'fault' in phase ? phase.fault : haltedFault(draft) }, now) };
+    return {
+      ok: true,
+      ...done(
+        draft,
+        { result: 'failed', state: 'state' in phase ? phase.state : null, fault: 'fault' in phase ? phase.fault : haltedFault(draft) },
+        now,
+      ),
+    };
   return { ok: true, ...changed(draft) };
 }
 
@@ -281,7 +300,12 @@ function onWake(definition: TargetDefinition, draft: Draft, message: Extract<Tar
     return { ok: true, ...changed(draft) };
   }
   if (phase.at !== 'delaying' || !sameFence(message.fence, fenceOf(draft, phase.attempt))) return stale(draft, message.fence);
-  draft.phase = { at: 'acting', state: phase.state, attempt: phase.attempt, deadline: now + timeoutMs(procedureOf(definition, draft).states[phase.state] as State) };
+  draft.phase = {
+    at: 'acting',
+    state: phase.state,
+    attempt: phase.attempt,
+    deadline: now + timeoutMs(procedureOf(definition, draft).states[phase.state] as State),
+  };
   draft.since = now;
   return { ok: true, ...changed(draft) };
 }
@@ -289,7 +313,10 @@ function onWake(definition: TargetDefinition, draft: Draft, message: Extract<Tar
 function stale(draft: Draft, fence: Fence): Result {
   return {
     ok: false,
-    fault: fault('stale-fence', `member ${draft.member}`, 'a result of work that is no longer wanted', { expected: `visit ${draft.visit} in its present attempt`, found: fenceText(fence) }),
+    fault: fault('stale-fence', `member ${draft.member}`, 'a result of work that is no longer wanted', {
+      expected: `visit ${draft.visit} in its present attempt`,
+      found: fenceText(fence),
+    }),
   };
 }
 
@@ -314,7 +341,14 @@ function onResult(definition: TargetDefinition, draft: Draft, message: Extract<T
 type Busy = { at: 'acting' | 'observing' | 'deciding'; state: string; attempt: number };
 
 /** P4: an idempotent action runs again, an observable one is observed, anything else waits for a person. */
-function onUnknown(definition: TargetDefinition, draft: Draft, state: State, phase: Busy & { deadline: number }, ending: { kind: 'unknown' | 'lost'; fault: Fault }, now: number): Changed {
+function onUnknown(
+  definition: TargetDefinition,
+  draft: Draft,
+  state: State,
+  phase: Busy & { deadline: number },
+  ending: { kind: 'unknown' | 'lost'; fault: Fault },
+  now: number,
+): Changed {
   const traits = traitsOf(state, definition.actions);
   const observed = phase.at === 'observing';
   if (draft.hold === 'halt' && !traits.observable) return deciding(draft, phase, ending.fault, now);
@@ -341,7 +375,14 @@ function again(draft: Draft, state: State, phase: Busy, now: number): Changed {
   return changed(draft);
 }
 
-function onOutcome(definition: TargetDefinition, draft: Draft, state: State, phase: Busy, ending: Extract<Ending, { kind: 'ended' }>, now: number): Changed {
+function onOutcome(
+  definition: TargetDefinition,
+  draft: Draft,
+  state: State,
+  phase: Busy,
+  ending: Extract<Ending, { kind: 'ended' }>,
+  now: number,
+): Changed {
   const attempts = state.attempts ?? 1;
   if (ending.outcome === 'failure' && phase.attempt < attempts && draft.hold !== 'halt') {
     const why = ending.fault ?? fault('action-failed', phase.state, `${state.action} failed`);
@@ -353,7 +394,10 @@ function onOutcome(definition: TargetDefinition, draft: Draft, state: State, pha
   if (ending.values) draft.values = { ...draft.values, ...ending.values };
   const transition = state.on?.[ending.outcome];
   if (transition === undefined) {
-    const why = fault('outcome-undeclared', phase.state, `${phase.state} ended with an outcome it does not declare`, { expected: Object.keys(state.on ?? {}).join(', '), found: ending.outcome });
+    const why = fault('outcome-undeclared', phase.state, `${phase.state} ended with an outcome it does not declare`, {
+      expected: Object.keys(state.on ?? {}).join(', '),
+      found: ending.outcome,
+    });
     return deciding(draft, phase, why, now);
   }
   const step = stepFor(definition, draft, stepsOf(transition), ending.outcome);
@@ -403,13 +447,23 @@ function onDecide(definition: TargetDefinition, draft: Draft, message: Extract<T
   if (message.as !== 'again' && !outcomes.includes(message.as))
     return {
       ok: false,
-      fault: fault('decision-unknown', phase.state, `${phase.state} cannot end as ${message.as}`, { expected: [...outcomes, 'again'].join(', '), found: message.as }),
+      fault: fault('decision-unknown', phase.state, `${phase.state} cannot end as ${message.as}`, {
+        expected: [...outcomes, 'again'].join(', '),
+        found: message.as,
+      }),
     };
   const decided: MemberReport = { type: 'member-decided', member: draft.member };
   const next =
     message.as === 'again'
       ? again(draft, state, phase, now)
-      : onOutcome(definition, draft, { ...state, attempts: 1 }, phase, { kind: 'ended', outcome: message.as, ...(message.as === 'success' ? {} : { fault: phase.fault }) }, now);
+      : onOutcome(
+          definition,
+          draft,
+          { ...state, attempts: 1 },
+          phase,
+          { kind: 'ended', outcome: message.as, ...(message.as === 'success' ? {} : { fault: phase.fault }) },
+          now,
+        );
   return { ok: true, state: next.state, sends: [{ to: 'run', message: decided }, ...next.sends] };
 }
 

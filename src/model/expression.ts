@@ -60,7 +60,11 @@ function environmentOf(scope: Scope): Environment {
   const key = scope.result ? `${scope.name} ${JSON.stringify(scope.result)}` : scope.name;
   let environment = environments.get(key);
   if (environment) return environment;
-  environment = new Environment({ enableOptionalTypes: true, homogeneousAggregateLiterals: false, limits: { maxDepth: 60, maxAstNodes: 5000 } });
+  environment = new Environment({
+    enableOptionalTypes: true,
+    homogeneousAggregateLiterals: false,
+    limits: { maxDepth: 60, maxAstNodes: 5000 },
+  });
   for (const variable of SCOPES[scope.name]) {
     const type = variable === 'result' ? ((scope.result ?? {}) as FieldTypes) : (VARIABLES[variable] as string | FieldTypes);
     if (typeof type === 'string') environment.registerVariable(variable, type);
@@ -118,9 +122,14 @@ function compile(scope: Scope, text: string): Compiled<Expression> {
       const { code, summary, message } = error as { code?: string; summary?: string; message: string };
       return {
         ok: false,
-        fault: fault(`expression-${(code ?? 'failed').replaceAll('_', '-')}`, text, `the expression ${text} cannot be evaluated: ${summary ?? message.split('\n')[0]}`, {
-          remedy: 'Guard what may be missing, for example with has(a.b) or a.?b.orValue("").',
-        }),
+        fault: fault(
+          `expression-${(code ?? 'failed').replaceAll('_', '-')}`,
+          text,
+          `the expression ${text} cannot be evaluated: ${summary ?? message.split('\n')[0]}`,
+          {
+            remedy: 'Guard what may be missing, for example with has(a.b) or a.?b.orValue("").',
+          },
+        ),
       };
     }
   };
@@ -128,7 +137,12 @@ function compile(scope: Scope, text: string): Compiled<Expression> {
 }
 
 function problemOf(scope: Scope, text: string, error: unknown): ExpressionProblem {
-  const { summary, message, range, code } = error as { summary?: string; message: string; range?: { start: number; end: number }; code?: string };
+  const { summary, message, range, code } = error as {
+    summary?: string;
+    message: string;
+    range?: { start: number; end: number };
+    code?: string;
+  };
   const said = (summary ?? message).split('\n')[0] as string;
   const offset = range?.start ?? 0;
   const word = range ? text.slice(range.start, range.end) : '';

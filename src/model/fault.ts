@@ -39,8 +39,7 @@ export function faultText(value: Fault): string {
   const parts: string[] = [];
   for (let at: Fault | undefined = value; at; at = at.cause) {
     let text = at.message;
-    if (at.expected !== undefined && at.found !== undefined)
-      text += ` (expected ${at.expected}, found ${at.found})`;
+    if (at.expected !== undefined && at.found !== undefined) text += ` (expected ${at.expected}, found ${at.found})`;
     else if (at.expected !== undefined) text += ` (expected ${at.expected})`;
     else if (at.found !== undefined) text += ` (found ${at.found})`;
     parts.push(text);

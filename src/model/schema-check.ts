@@ -110,11 +110,19 @@ function checkText(schema: JsonSchema, value: string, wrong: (message: string, e
 function checkMap(schema: JsonSchema, value: Record<string, unknown>, path: Path, out: Mismatch[]): void {
   const properties = schema.properties ?? {};
   if (schema.minProperties !== undefined && Object.keys(value).length < schema.minProperties)
-    out.push({ path, ofKey: false, message: `${path.at(-1) ?? 'the document'} is empty`, expected: `at least ${schema.minProperties} entry` });
+    out.push({
+      path,
+      ofKey: false,
+      message: `${path.at(-1) ?? 'the document'} is empty`,
+      expected: `at least ${schema.minProperties} entry`,
+    });
   for (const key of schema.required ?? []) {
     if (value[key] !== undefined) continue;
     const property = properties[key];
-    const misspelt = nearest(key, Object.keys(value).filter((other) => !(other in properties)));
+    const misspelt = nearest(
+      key,
+      Object.keys(value).filter((other) => !(other in properties)),
+    );
     const mismatch: Mismatch = { path, ofKey: true, message: `${key} is missing`, expected: property ? expectedText(property) : 'a value' };
     if (misspelt === undefined) out.push(mismatch);
   }
@@ -122,7 +130,10 @@ function checkMap(schema: JsonSchema, value: Record<string, unknown>, path: Path
     if (Object.hasOwn(properties, key)) check(properties[key] as JsonSchema, item, [...path, key], out);
     else if (typeof schema.additionalProperties === 'object') check(schema.additionalProperties, item, [...path, key], out);
     else if (schema.additionalProperties === false) {
-      const meant = nearest(key, Object.keys(properties).filter((known) => !Object.hasOwn(value, known)));
+      const meant = nearest(
+        key,
+        Object.keys(properties).filter((known) => !Object.hasOwn(value, known)),
+      );
       out.push({
         path: [...path, key],
         ofKey: true,

@@ -28,7 +28,10 @@ export function parseSource(file: string, bytes: Uint8Array): Source {
     problems: [{ severity: 'error', file, line: 0, column: 0, at: '', message, ...more }],
   });
   if (bytes.length > MAX_BYTES)
-    return refuse('the file is too large', { expected: `at most ${MAX_BYTES / 1048576} MiB`, found: `${Math.round(bytes.length / 1048576)} MiB` });
+    return refuse('the file is too large', {
+      expected: `at most ${MAX_BYTES / 1048576} MiB`,
+      found: `${Math.round(bytes.length / 1048576)} MiB`,
+    });
   if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff))
     return refuse('the file is not UTF-8', { expected: 'UTF-8', found: 'UTF-16 (by its byte order mark)' });
   let text: string;
@@ -97,7 +100,15 @@ function parseYaml(file: string, text: string): Source {
   if (tooDeep >= 0) {
     const before = text.slice(0, tooDeep);
     const line = before.split('\n').length;
-    problems.push({ severity: 'error', file, line, column: tooDeep - before.lastIndexOf('\n'), at: '', message: 'nested too deeply', expected: `at most ${MAX_DEPTH} levels` });
+    problems.push({
+      severity: 'error',
+      file,
+      line,
+      column: tooDeep - before.lastIndexOf('\n'),
+      at: '',
+      message: 'nested too deeply',
+      expected: `at most ${MAX_DEPTH} levels`,
+    });
     return { documents, problems };
   }
   let parsed: Document.Parsed[];

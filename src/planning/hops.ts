@@ -26,7 +26,11 @@ export function versionIn(release: Release, product: string): string | undefined
 }
 
 /** Places every target on one route, or says for each why it cannot be. O(targets). */
-export function findRoute(upgrade: Upgrade, targets: readonly Target[], releases: readonly Release[]): { route: Route } | { faults: Fault[] } {
+export function findRoute(
+  upgrade: Upgrade,
+  targets: readonly Target[],
+  releases: readonly Release[],
+): { route: Route } | { faults: Fault[] } {
   const own = releasesOf(upgrade.product, releases);
   const wanted = own.get(upgrade.to) as Release;
   const graph = releaseGraph(upgrade.product, releases);
@@ -79,7 +83,14 @@ export function findRoute(upgrade: Upgrade, targets: readonly Target[], releases
 }
 
 /** The release a component's version belongs to. */
-function holderOf(upgrade: Upgrade, product: string, version: string, own: Map<string, Release>, sorted: Release[], wanted: Release): string | Fault {
+function holderOf(
+  upgrade: Upgrade,
+  product: string,
+  version: string,
+  own: Map<string, Release>,
+  sorted: Release[],
+  wanted: Release,
+): string | Fault {
   if (versionIn(wanted, product) === version) return upgrade.to;
   if (upgrade.from !== undefined) {
     const stated = own.get(upgrade.from);
@@ -95,7 +106,12 @@ function holderOf(upgrade: Upgrade, product: string, version: string, own: Map<s
   const newest = holders.at(-1);
   if (newest) return newest.version;
   return fault('release-unknown', product, `no known release of ${upgrade.product} has ${product} ${version}`, {
-    expected: `one of ${sorted.map((release) => versionIn(release, product)).filter(Boolean).join(', ') || 'none: no release names this component'}`,
+    expected: `one of ${
+      sorted
+        .map((release) => versionIn(release, product))
+        .filter(Boolean)
+        .join(', ') || 'none: no release names this component'
+    }`,
     found: version,
     remedy: 'Say `from` in the upgrade, or add the release with its components.',
   });

@@ -50,8 +50,24 @@ function impactOf(service: Service, step: number, stage: PlanStage, perGroup: nu
   const inStage = perGroup.reduce((sum, count) => sum + count, 0);
   if (stage.budget?.per === 'stage') atOnce = Math.min(atOnce, failures + 1);
   // Without `continue`, failed ones count against what is in flight where there is a budget; where there is none the first failure stops the rest.
-  const lost = stage.onFailure === 'continue' ? inStage : stage.budget ? Math.min(inStage, stage.budget.per === 'stage' ? failures + 1 : perGroup.reduce((sum, count) => sum + Math.min(count, failures + 1), 0)) : atOnce;
+  const lost =
+    stage.onFailure === 'continue'
+      ? inStage
+      : stage.budget
+        ? Math.min(
+            inStage,
+            stage.budget.per === 'stage' ? failures + 1 : perGroup.reduce((sum, count) => sum + Math.min(count, failures + 1), 0),
+          )
+        : atOnce;
   const needs = service.needs ?? 1;
   const up = service.on.length - atOnce;
-  return { service: service.name, step, atOnce, up, needs, upAfterFailures: service.on.length - Math.max(atOnce, lost), effect: up < needs ? 'down' : 'reduced' };
+  return {
+    service: service.name,
+    step,
+    atOnce,
+    up,
+    needs,
+    upAfterFailures: service.on.length - Math.max(atOnce, lost),
+    effect: up < needs ? 'down' : 'reduced',
+  };
 }

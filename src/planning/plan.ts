@@ -130,7 +130,9 @@ export function stageWidth(stage: PlanStage): number {
   const byStrategy = Math.min(stage.order.length, stage.width.groups * stage.width.within);
   if (!stage.budget) return byStrategy;
   const allowed = stage.budget.failures + 1;
-  return stage.budget.per === 'stage' ? Math.min(byStrategy, allowed) : Math.min(byStrategy, stage.width.groups * Math.min(stage.width.within, allowed));
+  return stage.budget.per === 'stage'
+    ? Math.min(byStrategy, allowed)
+    : Math.min(byStrategy, stage.width.groups * Math.min(stage.width.within, allowed));
 }
 
 /** How many members may have failed when the stage has stopped, at worst. */

@@ -26,7 +26,9 @@ export type Planned = { ok: true; plan: Plan } | { ok: false; faults: Fault[] };
  */
 export function planUpgrade(input: PlanInput): Planned {
   const { upgrade, releases, actions } = input;
-  const targets = input.observed?.size ? input.targets.map((target) => withObserved(target, input.observed as ReadonlyMap<string, string>)) : input.targets;
+  const targets = input.observed?.size
+    ? input.targets.map((target) => withObserved(target, input.observed as ReadonlyMap<string, string>))
+    : input.targets;
   const found = findRoute(upgrade, targets, releases);
   if ('faults' in found) return { ok: false, faults: found.faults };
   const { route } = found;
@@ -61,7 +63,9 @@ export function planUpgrade(input: PlanInput): Planned {
     secrets: upgrade.secrets ?? {},
     targets: planTargets,
     services: input.services,
-    releases: Object.fromEntries([...own].filter(([version]) => version === upgrade.to || route.hops.some((hop) => hop.to === version || hop.from === version))),
+    releases: Object.fromEntries(
+      [...own].filter(([version]) => version === upgrade.to || route.hops.some((hop) => hop.to === version || hop.from === version)),
+    ),
     procedures,
     ...(upgrade.approval === undefined ? {} : { approval: upgrade.approval }),
     ...(upgrade.window === undefined ? {} : { window: upgrade.window }),
@@ -139,7 +143,12 @@ function passOf(upgrade: Upgrade, route: Route, own: Map<string, Release>, hop: 
 }
 
 /** Targets that lack the way of connecting that an action of their procedure needs. */
-function unreachableTargets(steps: readonly PlanStep[], targets: readonly PlanTarget[], procedures: Record<string, Procedure>, actions: ActionCatalog): Fault[] {
+function unreachableTargets(
+  steps: readonly PlanStep[],
+  targets: readonly PlanTarget[],
+  procedures: Record<string, Procedure>,
+  actions: ActionCatalog,
+): Fault[] {
   const faults: Fault[] = [];
   for (const step of steps) {
     if (step.kind !== 'stage') continue;
@@ -154,10 +163,15 @@ function unreachableTargets(steps: readonly PlanStep[], targets: readonly PlanTa
       const lacking = step.order.filter((index) => !targets[index]?.connect?.[way]).map((index) => (targets[index] as PlanTarget).id);
       if (lacking.length === 0) continue;
       faults.push(
-        fault('target-unreachable', lacking[0] as string, `${lacking.length === 1 ? lacking[0] : `${lacking.length} targets (${lacking.slice(0, 3).join(', ')}, …)`} cannot be reached by ${way}`, {
-          expected: `connect: {${way}: …}`,
-          remedy: `The procedure ${step.procedure} of the stage ${step.name} uses ${way}; say in the inventory how to connect.`,
-        }),
+        fault(
+          'target-unreachable',
+          lacking[0] as string,
+          `${lacking.length === 1 ? lacking[0] : `${lacking.length} targets (${lacking.slice(0, 3).join(', ')}, …)`} cannot be reached by ${way}`,
+          {
+            expected: `connect: {${way}: …}`,
+            remedy: `The procedure ${step.procedure} of the stage ${step.name} uses ${way}; say in the inventory how to connect.`,
+          },
+        ),
       );
     }
   }
@@ -176,7 +190,13 @@ function risksOf(hops: readonly Hop[], upgrade: Upgrade, targets: readonly PlanT
         concerned = 0;
         for (const target of targets) {
           const value = compiled.compiled.evaluate({
-            target: { id: target.id, product: target.product, version: target.version, labels: target.labels ?? {}, vars: target.vars ?? {} },
+            target: {
+              id: target.id,
+              product: target.product,
+              version: target.version,
+              labels: target.labels ?? {},
+              vars: target.vars ?? {},
+            },
             params: upgrade.params ?? {},
             from: hop.from,
             to: hop.to,
@@ -204,7 +224,8 @@ function undecidedOf(upgrade: Upgrade, steps: readonly PlanStep[], procedures: R
   for (const name of new Set(steps.flatMap((step) => (step.kind === 'stage' ? [step.procedure] : [])))) {
     const procedure = procedures[name];
     const cases = Object.values(procedure?.cases ?? {});
-    if (cases.length > 1) undecided.push(`which case each target follows (${cases.join(', ')}): ${procedure?.title ?? name} asks the target itself`);
+    if (cases.length > 1)
+      undecided.push(`which case each target follows (${cases.join(', ')}): ${procedure?.title ?? name} asks the target itself`);
   }
   return undecided;
 }
@@ -215,7 +236,10 @@ export function checksOf(plan: Plan): Check[] {
   return [
     ...plan.preflight,
     ...(plan.freeze ? [plan.freeze.acquire, plan.freeze.release] : []),
-    ...stages.flatMap((stage) => [...(stage.barrier ? [stage.barrier] : []), ...(stage.gate && 'check' in stage.gate ? [stage.gate.check] : [])]),
+    ...stages.flatMap((stage) => [
+      ...(stage.barrier ? [stage.barrier] : []),
+      ...(stage.gate && 'check' in stage.gate ? [stage.gate.check] : []),
+    ]),
     ...plan.postUpgrade,
   ];
 }

@@ -1,6 +1,7 @@
 /** Stages of an upgrade into stages of a plan: who, in what order, how many at once. */
-import type { Procedure, Release, Stage, Upgrade } from '../model/documents/index.ts';
+
 import { allowanceOf, amountOf } from '../model/amount.ts';
+import type { Procedure, Release, Stage, Upgrade } from '../model/documents/index.ts';
 import { durationMs } from '../model/duration.ts';
 import { compileExpression, type Expression } from '../model/expression.ts';
 import { type Fault, fault } from '../model/fault.ts';
@@ -48,7 +49,8 @@ function keysOf(text: string, candidates: Pass['candidates'], params: Record<str
   const expression = selectExpression(text);
   return candidates.map(({ standing }) => {
     const value = expression.evaluate(variablesOf(standing, params));
-    if (value.ok) return typeof value.value === 'number' ? value.value : typeof value.value === 'string' ? value.value : JSON.stringify(value.value);
+    if (value.ok)
+      return typeof value.value === 'number' ? value.value : typeof value.value === 'string' ? value.value : JSON.stringify(value.value);
     if (value.fault.kind !== 'expression-no-such-key' && faults.length < 20) faults.push(value.fault);
     return '';
   });
@@ -84,7 +86,9 @@ export function compileStage(stage: Stage, pass: Pass, base: number, context: St
   const name = stage.name as string;
   const procedure = (stage.procedure ?? upgrade.procedure) as string;
   const grouped = stage.groupBy !== undefined;
-  const sorted = grouped ? byGroup(candidates, keysOf(stage.groupBy as string, candidates, params, faults)) : { candidates, groups: [{ key: '', first: 0, count: candidates.length }] };
+  const sorted = grouped
+    ? byGroup(candidates, keysOf(stage.groupBy as string, candidates, params, faults))
+    : { candidates, groups: [{ key: '', first: 0, count: candidates.length }] };
   const strategy = stage.strategy ?? {};
   const largest = sorted.groups.reduce((most, group) => Math.max(most, group.count), 0);
   const width = grouped
@@ -111,7 +115,11 @@ export function compileStage(stage: Stage, pass: Pass, base: number, context: St
     waves: wavesOf(stage, grouped ? sorted.groups.length : candidates.length),
     ...(budget === undefined ? {} : { budget }),
     soakMs: stage.soak === undefined ? 0 : durationMs(stage.soak),
-    ...(stage.gate?.approval !== undefined ? { gate: { approval: stage.gate.approval } } : stage.gate?.check ? { gate: { check: stage.gate.check } } : {}),
+    ...(stage.gate?.approval !== undefined
+      ? { gate: { approval: stage.gate.approval } }
+      : stage.gate?.check
+        ? { gate: { check: stage.gate.check } }
+        : {}),
     ...(stage.barrier ? { barrier: stage.barrier } : {}),
     onFailure: stage.onFailure ?? 'suspend',
   };
@@ -141,7 +149,8 @@ function movesOf(candidates: Pass['candidates'], release: Release): { moves: Mov
     const key = `${standing.product} ${from}`;
     let place = places.get(key);
     if (place === undefined) {
-      place = moves.push({ product: standing.product, from, to: versionIn(release, standing.product) as string, release: release.version }) - 1;
+      place =
+        moves.push({ product: standing.product, from, to: versionIn(release, standing.product) as string, release: release.version }) - 1;
       places.set(key, place);
     }
     return place;
@@ -169,9 +178,14 @@ function budgetOf(stage: Stage, grouped: boolean, groups: PlanGroup[], total: nu
 
 /** A stage that selects nobody at all is a mistake, not an empty stage. */
 export function emptyStageFault(stage: Stage, standings: readonly Standing[], params: Record<string, unknown>): Fault | undefined {
-  const pass: Pass = { release: {} as Release, candidates: standings.map((standing, index) => ({ standing, index, from: standing.version })) };
+  const pass: Pass = {
+    release: {} as Release,
+    candidates: standings.map((standing, index) => ({ standing, index, from: standing.version })),
+  };
   if (stage.select === undefined || selected(stage, pass, params, []).length > 0) return undefined;
-  const labels = [...new Set(standings.flatMap(({ target }) => Object.entries(target.labels ?? {}).map(([key, value]) => `${key}=${value}`)))];
+  const labels = [
+    ...new Set(standings.flatMap(({ target }) => Object.entries(target.labels ?? {}).map(([key, value]) => `${key}=${value}`))),
+  ];
   return fault('stage-empty', stage.name ?? '', `the stage ${stage.name} selects no target`, {
     found: stage.select,
     expected: `a condition that holds for some target; their labels are ${labels.slice(0, 12).join(', ') || 'none'}`,

@@ -1,16 +1,16 @@
 /** Does the work of a plan with drivers: evaluates inputs, calls the action, and turns its end into an outcome. */
 import { readFileSync } from 'node:fs';
 import type { Action, ActionEnd, Call } from '../drivers/contract.ts';
-import { checkName } from '../machines/run/checks.ts';
+import { catalogOf } from '../drivers/contract.ts';
 import { type Ending, type Fence, fenceText, type Work } from '../machines/machine.ts';
+import { checkName } from '../machines/run/checks.ts';
 import { traitsOf } from '../machines/target.ts';
-import { durationMs } from '../model/duration.ts';
 import type { Check, Connect, Procedure, Release, State } from '../model/documents/index.ts';
+import { durationMs } from '../model/duration.ts';
 import { compileExpression, renderValues, type Scope } from '../model/expression.ts';
 import { type Fault, FaultError, fault } from '../model/fault.ts';
 import { memberAt, moveAt, type Plan, type PlanTarget, targetAt } from '../planning/plan.ts';
 import { checksOf } from '../planning/planner.ts';
-import { catalogOf } from '../drivers/contract.ts';
 import type { Clock, Executor } from './ports.ts';
 import { Redaction } from './redaction.ts';
 
@@ -44,14 +44,29 @@ export function readSecrets(plan: Plan, env: NodeJS.ProcessEnv = process.env): R
     else secrets[name] = value;
   }
   if (missing.length > 0)
-    throw new FaultError(fault('secret-missing', plan.upgrade, `secrets cannot be read: ${missing.join(', ')}`, { remedy: 'Set the variables, or make the files readable, and try again.' }));
+    throw new FaultError(
+      fault('secret-missing', plan.upgrade, `secrets cannot be read: ${missing.join(', ')}`, {
+        remedy: 'Set the variables, or make the files readable, and try again.',
+      }),
+    );
   return secrets;
 }
 
 /** One piece of work, ready to be called. */
-type Order = { action: Action; call: Omit<Call, 'signal' | 'output' | 'observing'>; observe: boolean; judge(end: Extract<ActionEnd, { outcome: string }>): Ending };
+type Order = {
+  action: Action;
+  call: Omit<Call, 'signal' | 'output' | 'observing'>;
+  observe: boolean;
+  judge(end: Extract<ActionEnd, { outcome: string }>): Ending;
+};
 
-export type DriverExecutorOptions = { plan: Plan; actions: ReadonlyMap<string, Action>; secrets: Record<string, string>; clock: Clock; maxAtOnce?: number };
+export type DriverExecutorOptions = {
+  plan: Plan;
+  actions: ReadonlyMap<string, Action>;
+  secrets: Record<string, string>;
+  clock: Clock;
+  maxAtOnce?: number;
+};
 
 export class DriverExecutor implements Executor {
   readonly #options: DriverExecutorOptions;
@@ -94,7 +109,11 @@ export class DriverExecutor implements Executor {
     const stream = this.#redaction.stream(bounded);
     const call: Call = { ...order.call, observing: order.observe, signal, output: stream.push };
     const run = order.observe ? order.action.observe?.bind(order.action) : order.action.run.bind(order.action);
-    if (!run) return { kind: 'unknown', fault: fault('not-observable', call.subject, `${order.action.declaration.name} cannot be observed`, { outcome: 'unknown' }) };
+    if (!run)
+      return {
+        kind: 'unknown',
+        fault: fault('not-observable', call.subject, `${order.action.declaration.name} cannot be observed`, { outcome: 'unknown' }),
+      };
     const late = deadlineGuard(this.#options.clock, call);
     const ended = await Promise.race([run(call), late.passed]);
     late.cancel();
@@ -142,7 +161,13 @@ export class DriverExecutor implements Executor {
   #variables(run: string, target: PlanTarget | undefined, from: string, to: string, release: Release | undefined): Record<string, unknown> {
     const { plan, secrets } = this.#options;
     return {
-      target: { id: target?.id ?? '', product: target?.product ?? '', version: from, labels: target?.labels ?? {}, vars: target?.vars ?? {} },
+      target: {
+        id: target?.id ?? '',
+        product: target?.product ?? '',
+        version: from,
+        labels: target?.labels ?? {},
+        vars: target?.vars ?? {},
+      },
       release: {
         product: plan.product,
         version: release?.version ?? plan.to,
@@ -160,12 +185,24 @@ export class DriverExecutor implements Executor {
   }
 
   /** Evaluates inputs and connection; a fault says which expression could not be. */
-  #call(scope: Scope, action: Action, fence: Fence, target: PlanTarget | undefined, input: Record<string, unknown>, variables: Record<string, unknown>): Pick<Call, 'fence' | 'subject' | 'connect' | 'input'> | Fault {
+  #call(
+    scope: Scope,
+    action: Action,
+    fence: Fence,
+    target: PlanTarget | undefined,
+    input: Record<string, unknown>,
+    variables: Record<string, unknown>,
+  ): Pick<Call, 'fence' | 'subject' | 'connect' | 'input'> | Fault {
     const rendered = renderValues(scope, input, variables, action.declaration.shell ?? []);
     if (!rendered.ok) return rendered.fault;
     const connect = renderValues(scope, (target?.connect ?? {}) as Record<string, unknown>, variables);
     if (!connect.ok) return connect.fault;
-    return { fence: fenceText(fence), subject: target?.id ?? action.declaration.name, connect: connect.value as Connect, input: rendered.value };
+    return {
+      fence: fenceText(fence),
+      subject: target?.id ?? action.declaration.name,
+      connect: connect.value as Connect,
+      input: rendered.value,
+    };
   }
 
   #stateOrder(work: Extract<Work, { kind: 'action' | 'observe' }>): Order | Fault {
@@ -191,7 +228,12 @@ export class DriverExecutor implements Executor {
     const call = this.#call({ name: 'with' }, action, work.fence, target, observe.with ?? {}, variables);
     if ('kind' in call) return call;
     const deadline = this.#options.clock.now() + (observe.timeout === undefined ? CHECK_TIMEOUT_MS : durationMs(observe.timeout));
-    return { action, call: { ...call, deadline, disruptive: false }, observe: false, judge: (end) => judgeVersion(observe.version, action, end, variables) };
+    return {
+      action,
+      call: { ...call, deadline, disruptive: false },
+      observe: false,
+      judge: (end) => judgeVersion(observe.version, action, end, variables),
+    };
   }
 
   #checkOrder(work: Extract<Work, { kind: 'check' }>): Order | Fault {
@@ -199,17 +241,32 @@ export class DriverExecutor implements Executor {
     const check = this.#checks.get(work.check) as Check;
     const action = this.#action(check.action);
     const target = check.target === undefined ? undefined : plan.targets.find((one) => one.id === check.target);
-    if (check.target !== undefined && !target) return fault('target-unknown', check.target, `the check ${work.check} is asked of ${check.target}, which is not part of this upgrade`);
+    if (check.target !== undefined && !target)
+      return fault(
+        'target-unknown',
+        check.target,
+        `the check ${work.check} is asked of ${check.target}, which is not part of this upgrade`,
+      );
     const variables = this.#variables(work.fence.run, target, plan.from[0] ?? '', plan.to, plan.releases[plan.to]);
     const call = this.#call({ name: 'check' }, action, work.fence, target, check.with ?? {}, variables);
     if ('kind' in call) return call;
     const deadline = clock.now() + (check.timeout === undefined ? CHECK_TIMEOUT_MS : Math.min(CHECK_TIMEOUT_MS, durationMs(check.timeout)));
-    return { action, call: { ...call, deadline, disruptive: false }, observe: false, judge: (end) => judgeCheck(check, action, end, variables) };
+    return {
+      action,
+      call: { ...call, deadline, disruptive: false },
+      observe: false,
+      judge: (end) => judgeCheck(check, action, end, variables),
+    };
   }
 }
 
 /** The outcome of a state: the first of its own whose condition holds, else the action's; and the values it saves. */
-function judgeState(state: State, action: Action, end: Extract<ActionEnd, { outcome: string }>, variables: Record<string, unknown>): Ending {
+function judgeState(
+  state: State,
+  action: Action,
+  end: Extract<ActionEnd, { outcome: string }>,
+  variables: Record<string, unknown>,
+): Ending {
   const scope: Scope = { name: 'result', result: action.declaration.result };
   const seen = { ...variables, result: end.result };
   let outcome = end.outcome;
@@ -227,22 +284,57 @@ function judgeState(state: State, action: Action, end: Extract<ActionEnd, { outc
     if (value.ok) values[name] = value.value;
     else if (outcome === 'success') return { kind: 'ended', outcome: 'failure', fault: { ...value.fault, outcome: 'applied' } };
   }
-  return { kind: 'ended', outcome, ...(Object.keys(values).length > 0 ? { values } : {}), ...(end.fault === undefined ? {} : { fault: end.fault }) };
+  return {
+    kind: 'ended',
+    outcome,
+    ...(Object.keys(values).length > 0 ? { values } : {}),
+    ...(end.fault === undefined ? {} : { fault: end.fault }),
+  };
 }
 
-function judgeVersion(expression: string, action: Action, end: Extract<ActionEnd, { outcome: string }>, variables: Record<string, unknown>): Ending {
+function judgeVersion(
+  expression: string,
+  action: Action,
+  end: Extract<ActionEnd, { outcome: string }>,
+  variables: Record<string, unknown>,
+): Ending {
   if (end.outcome !== 'success') return { kind: 'ended', outcome: end.outcome, ...(end.fault === undefined ? {} : { fault: end.fault }) };
-  const value = evaluate({ name: 'result', result: action.declaration.result }, expression, { ...variables, result: end.result, case: '', values: {} });
+  const value = evaluate({ name: 'result', result: action.declaration.result }, expression, {
+    ...variables,
+    result: end.result,
+    case: '',
+    values: {},
+  });
   if (!value.ok) return { kind: 'ended', outcome: 'failure', fault: value.fault };
-  return { kind: 'ended', outcome: 'success', values: { version: typeof value.value === 'string' ? value.value.trim() : String(value.value) } };
+  return {
+    kind: 'ended',
+    outcome: 'success',
+    values: { version: typeof value.value === 'string' ? value.value.trim() : String(value.value) },
+  };
 }
 
-function judgeCheck(check: Check, action: Action, end: Extract<ActionEnd, { outcome: string }>, variables: Record<string, unknown>): Ending {
+function judgeCheck(
+  check: Check,
+  action: Action,
+  end: Extract<ActionEnd, { outcome: string }>,
+  variables: Record<string, unknown>,
+): Ending {
   if (check.passes === undefined) return { kind: 'ended', outcome: end.outcome, ...(end.fault === undefined ? {} : { fault: end.fault }) };
-  const value = evaluate({ name: 'result', result: action.declaration.result }, check.passes, { ...variables, result: end.result, case: '', values: {} });
+  const value = evaluate({ name: 'result', result: action.declaration.result }, check.passes, {
+    ...variables,
+    result: end.result,
+    case: '',
+    values: {},
+  });
   if (!value.ok) return { kind: 'ended', outcome: 'failure', fault: value.fault };
   if (value.value === true) return { kind: 'ended', outcome: 'success' };
-  return { kind: 'ended', outcome: 'failure', fault: end.fault ?? fault('check-not-passed', checkName(check), `${checkName(check)} does not hold yet`, { expected: check.passes, effect: 'wait' }) };
+  return {
+    kind: 'ended',
+    outcome: 'failure',
+    fault:
+      end.fault ??
+      fault('check-not-passed', checkName(check), `${checkName(check)} does not hold yet`, { expected: check.passes, effect: 'wait' }),
+  };
 }
 
 function evaluate(scope: Scope, text: string, variables: Record<string, unknown>) {
@@ -266,7 +358,12 @@ function deadlineGuard(clock: Clock, call: Call): { passed: Promise<ActionEnd>; 
   let cancel = () => {};
   const passed = new Promise<ActionEnd>((done) => {
     cancel = clock.at(call.deadline + DEADLINE_GRACE_MS, () =>
-      done({ unknown: fault('no-answer', call.subject, 'the driver did not say how the action ended', { effect: 'operator', outcome: 'unknown' }) }),
+      done({
+        unknown: fault('no-answer', call.subject, 'the driver did not say how the action ended', {
+          effect: 'operator',
+          outcome: 'unknown',
+        }),
+      }),
     );
   });
   return { passed, cancel };

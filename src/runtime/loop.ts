@@ -12,13 +12,14 @@
  * - L2 A message and all that it sends are handled in one commit, or, where one of them is refused, not at all.
  * - L3 At a start, an action that may have begun before is told to its machine as unknown (P4); one that surely did not is started.
  */
-import { type Fault, FaultError, fault } from '../model/fault.ts';
+
 import { type Machine, type MachineId, type Work, workKey } from '../machines/machine.ts';
 import type { AnyMessage, Control, RunMessage, TargetMessage } from '../machines/messages.ts';
 import { runMachine } from '../machines/run/run.ts';
 import type { RunState } from '../machines/run/state.ts';
 import { newTarget, type TargetState } from '../machines/target.ts';
 import type { ActionCatalog } from '../model/action.ts';
+import { type Fault, FaultError, fault } from '../model/fault.ts';
 import type { Plan } from '../planning/plan.ts';
 import { definitionOf } from './definition.ts';
 import type { Clock, Commit, Executor, HistoryRecord, Store, WorkMark } from './ports.ts';
@@ -147,7 +148,10 @@ export class RunLoop {
           this.#reconcile(state.member, [work]);
           continue;
         }
-        const why = fault('orchestrator-stopped', `member ${state.member}`, 'Upshift stopped while the action ran', { effect: 'operator', outcome: 'unknown' });
+        const why = fault('orchestrator-stopped', `member ${state.member}`, 'Upshift stopped while the action ran', {
+          effect: 'operator',
+          outcome: 'unknown',
+        });
         this.#post({ to: state.member, message: { type: 'result', fence: work.fence, ending: { kind: 'unknown', fault: why } } });
       }
     }
@@ -309,7 +313,10 @@ export class RunLoop {
     const works = this.#work.get(machine) ?? new Map<string, () => void>();
     this.#work.set(machine, works);
     if (work.kind === 'timer') {
-      works.set(key, this.#options.clock.at(work.at, () => this.#ended(machine, key, { type: 'wake', fence: work.fence })));
+      works.set(
+        key,
+        this.#options.clock.at(work.at, () => this.#ended(machine, key, { type: 'wake', fence: work.fence })),
+      );
       return;
     }
     const { visit, attempt } = work.fence;

@@ -1,11 +1,12 @@
 /** Reads the version every target really has, as their procedures say; changes nothing. */
-import { releasesOf, versionIn } from '../planning/hops.ts';
+
 import type { DocumentSet } from '../catalog/document-set.ts';
 import type { Action, Call } from '../drivers/contract.ts';
 import type { Connect, Procedure, Target, Upgrade } from '../model/documents/index.ts';
 import { durationMs } from '../model/duration.ts';
 import { compileExpression, renderValues } from '../model/expression.ts';
 import { type Fault, fault } from '../model/fault.ts';
+import { releasesOf, versionIn } from '../planning/hops.ts';
 
 const AT_ONCE = 64;
 const TIMEOUT_MS = 30_000;
@@ -49,7 +50,9 @@ function procedureFor(upgrade: Upgrade, target: Target, set: DocumentSet): Proce
     if (stage.name === undefined || name === undefined) continue;
     if (stage.select === undefined) return set.procedures.get(name);
     const compiled = compileExpression({ name: 'select' }, stage.select);
-    const value = compiled.ok ? compiled.compiled.evaluate({ ...variablesOf(target, upgrade), params: { ...upgrade.params, ...stage.params } }) : undefined;
+    const value = compiled.ok
+      ? compiled.compiled.evaluate({ ...variablesOf(target, upgrade), params: { ...upgrade.params, ...stage.params } })
+      : undefined;
     if (value?.ok && value.value === true) return set.procedures.get(name);
   }
   return undefined;
@@ -57,7 +60,13 @@ function procedureFor(upgrade: Upgrade, target: Target, set: DocumentSet): Proce
 
 function variablesOf(target: Target, upgrade: Upgrade): Record<string, unknown> {
   return {
-    target: { id: target.id, product: target.product ?? upgrade.product, version: target.version ?? '', labels: target.labels ?? {}, vars: target.vars ?? {} },
+    target: {
+      id: target.id,
+      product: target.product ?? upgrade.product,
+      version: target.version ?? '',
+      labels: target.labels ?? {},
+      vars: target.vars ?? {},
+    },
     params: upgrade.params ?? {},
     from: target.version ?? '',
     to: upgrade.to,
@@ -70,7 +79,12 @@ function variablesOf(target: Target, upgrade: Upgrade): Record<string, unknown> 
   };
 }
 
-async function observe(target: Target, by: NonNullable<Procedure['observe']>, upgrade: Upgrade, drivers: ReadonlyMap<string, Action>): Promise<string | Fault> {
+async function observe(
+  target: Target,
+  by: NonNullable<Procedure['observe']>,
+  upgrade: Upgrade,
+  drivers: ReadonlyMap<string, Action>,
+): Promise<string | Fault> {
   const action = drivers.get(by.action) as Action;
   const variables = variablesOf(target, upgrade);
   const input = renderValues({ name: 'with' }, by.with ?? {}, variables, action.declaration.shell ?? []);
@@ -89,7 +103,8 @@ async function observe(target: Target, by: NonNullable<Procedure['observe']>, up
     output: () => {},
   };
   const end = await action.run(call);
-  const unreadable = (cause?: Fault) => fault('version-unreadable', target.id, `the version of ${target.id} cannot be read`, cause ? { cause } : {});
+  const unreadable = (cause?: Fault) =>
+    fault('version-unreadable', target.id, `the version of ${target.id} cannot be read`, cause ? { cause } : {});
   if (!('outcome' in end)) return unreadable('unknown' in end ? end.unknown : undefined);
   if (end.outcome !== 'success') return unreadable(end.fault);
   const compiled = compileExpression({ name: 'result', result: action.declaration.result }, by.version);

@@ -41,7 +41,17 @@ export type Commit = {
 
 export type StoredRun = { plan: Plan; state: RunState; members: TargetState[]; createdAt: number };
 
-export type RunSummary = { run: string; upgrade: string; product: string; to: string; createdAt: number; endedAt?: number; phase: string; result?: string; digest: string };
+export type RunSummary = {
+  run: string;
+  upgrade: string;
+  product: string;
+  to: string;
+  createdAt: number;
+  endedAt?: number;
+  phase: string;
+  result?: string;
+  digest: string;
+};
 
 /** Identifies outstanding work that surely never began. */
 export type WorkMark = { machine: MachineId; key: string };

@@ -13,16 +13,35 @@ import type { Store } from './ports.ts';
 
 /** P9: the plan is what was shown, and this Upshift can do all of it. Throws a FaultError where not. */
 export function checkPlan(plan: Plan, actions: ReadonlyMap<string, Action>): void {
-  if (plan.format !== 1) throw new FaultError(fault('plan-format', plan.upgrade ?? 'plan', 'the plan is of another Upshift', { expected: 'format 1', found: String(plan.format), remedy: 'Plan again.' }));
+  if (plan.format !== 1)
+    throw new FaultError(
+      fault('plan-format', plan.upgrade ?? 'plan', 'the plan is of another Upshift', {
+        expected: 'format 1',
+        found: String(plan.format),
+        remedy: 'Plan again.',
+      }),
+    );
   const digest = planDigest(plan);
   if (digest !== plan.digest)
-    throw new FaultError(fault('plan-changed', plan.upgrade, 'the plan was changed after it was made', { expected: plan.digest, found: digest, remedy: 'Plan again; plans are not edited.' }));
+    throw new FaultError(
+      fault('plan-changed', plan.upgrade, 'the plan was changed after it was made', {
+        expected: plan.digest,
+        found: digest,
+        remedy: 'Plan again; plans are not edited.',
+      }),
+    );
   const names = [
-    ...Object.values(plan.procedures).flatMap((procedure) => [...Object.values(procedure.states).flatMap((state) => (state.action === undefined ? [] : [state.action])), ...(procedure.observe ? [procedure.observe.action] : [])]),
+    ...Object.values(plan.procedures).flatMap((procedure) => [
+      ...Object.values(procedure.states).flatMap((state) => (state.action === undefined ? [] : [state.action])),
+      ...(procedure.observe ? [procedure.observe.action] : []),
+    ]),
     ...checksOf(plan).map((check) => check.action),
   ];
   const missing = [...new Set(names.filter((name) => !actions.has(name)))];
-  if (missing.length > 0) throw new FaultError(fault('action-unknown', plan.upgrade, `the plan uses actions that this Upshift does not have: ${missing.join(', ')}`));
+  if (missing.length > 0)
+    throw new FaultError(
+      fault('action-unknown', plan.upgrade, `the plan uses actions that this Upshift does not have: ${missing.join(', ')}`),
+    );
 }
 
 /** A name no other run has, here or elsewhere: fences are made of it. */
@@ -43,9 +62,14 @@ export function createRun(store: Store, plan: Plan, name = runName(plan)): strin
     const shared = other?.plan.targets.filter((target) => ours.has(target.id)) ?? [];
     if (shared.length > 0)
       throw new FaultError(
-        fault('run-in-the-way', summary.run, `the run ${summary.run} has not ended and changes ${shared.length} of the same targets (${shared[0]?.id}${shared.length > 1 ? ', …' : ''})`, {
-          remedy: `Go on with it: upshift resume ${summary.run}; or end it: upshift abort ${summary.run}`,
-        }),
+        fault(
+          'run-in-the-way',
+          summary.run,
+          `the run ${summary.run} has not ended and changes ${shared.length} of the same targets (${shared[0]?.id}${shared.length > 1 ? ', …' : ''})`,
+          {
+            remedy: `Go on with it: upshift resume ${summary.run}; or end it: upshift abort ${summary.run}`,
+          },
+        ),
       );
   }
   store.createRun(name, plan, newRun(name, plan), Date.now());
@@ -59,7 +83,15 @@ export function openRun(store: Store, run: string, actions: ReadonlyMap<string, 
   checkPlan(stored.plan, actions);
   const secrets = options.passive ? {} : readSecrets(stored.plan);
   const executor = new DriverExecutor({ plan: stored.plan, actions, secrets, clock: systemClock });
-  const loop = new RunLoop({ run, plan: stored.plan, actions: catalogOf(actions), store, clock: systemClock, executor, ...(options.passive ? { passive: true } : {}) });
+  const loop = new RunLoop({
+    run,
+    plan: stored.plan,
+    actions: catalogOf(actions),
+    store,
+    clock: systemClock,
+    executor,
+    ...(options.passive ? { passive: true } : {}),
+  });
   if (loop.state.phase.at === 'new' && !options.passive) loop.start();
   return loop;
 }

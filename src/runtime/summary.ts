@@ -1,9 +1,9 @@
 /** What a run did, read from its history: what changed, how long it took, and how many of each service's targets were up at least. */
 import type { AnyMessage } from '../machines/messages.ts';
 import type { RunState } from '../machines/run/state.ts';
-import { memberAt, moveAt, type Plan, targetAt } from '../planning/plan.ts';
 import { traitsOf } from '../machines/target.ts';
 import type { ActionCatalog } from '../model/action.ts';
+import { memberAt, moveAt, type Plan, targetAt } from '../planning/plan.ts';
 import type { HistoryRecord } from './ports.ts';
 
 export type RunSummaryReport = {
@@ -44,7 +44,9 @@ export function summarize(plan: Plan, state: RunState, history: readonly History
       const { stage, position } = memberAt(plan, record.machine);
       const target = targetAt(plan, stage, position).id;
       const name = match[1] as string;
-      const found = [stage.procedure, stage.rollback].map((procedure) => (procedure === undefined ? undefined : plan.procedures[procedure]?.states[name])).find(Boolean);
+      const found = [stage.procedure, stage.rollback]
+        .map((procedure) => (procedure === undefined ? undefined : plan.procedures[procedure]?.states[name]))
+        .find(Boolean);
       if (!found || interrupted.has(target) || !traitsOf(found, actions).disruptive) continue;
       interrupted.add(target);
       shift(target, -1);
@@ -71,7 +73,13 @@ export function summarize(plan: Plan, state: RunState, history: readonly History
     failed: [...failed],
     services: plan.services.map((service, index) => {
       const needs = service.needs ?? 1;
-      return { name: service.title ?? service.name, of: service.on.length, needs, least: least[index] as number, neverDown: (least[index] as number) >= needs };
+      return {
+        name: service.title ?? service.name,
+        of: service.on.length,
+        needs,
+        least: least[index] as number,
+        neverDown: (least[index] as number) >= needs,
+      };
     }),
   };
 }

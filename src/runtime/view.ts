@@ -1,6 +1,7 @@
 /** What people and programs are shown of a run: one shape for the terminal, `show --json` and whoever reads along. */
-import { MEMBER_STATUS, type RunState, stageOf } from '../machines/run/state.ts';
+
 import { checkName, checkOf } from '../machines/run/checks.ts';
+import { MEMBER_STATUS, type RunState, stageOf } from '../machines/run/state.ts';
 import type { TargetState } from '../machines/target.ts';
 import { type Fault, faultText } from '../model/fault.ts';
 import * as vector from '../model/vector.ts';
@@ -103,7 +104,12 @@ export function runView(source: ViewSource, options: { all?: boolean; limit?: nu
   };
 }
 
-function stageView({ state }: ViewSource, step: Plan['steps'][number], index: number, codes: readonly (keyof typeof MEMBER_STATUS)[]): StageView {
+function stageView(
+  { state }: ViewSource,
+  step: Plan['steps'][number],
+  index: number,
+  codes: readonly (keyof typeof MEMBER_STATUS)[],
+): StageView {
   const over = state.phase.at === 'finished' || state.phase.at === 'thawing' || state.phase.at === 'post-upgrade';
   const status = index < state.step || (over && !state.ending) ? 'done' : index === state.step && !over ? 'current' : 'waiting';
   if (step.kind !== 'stage') return { name: step.name, kind: step.kind, status, total: 0, counts: {}, groups: [] };
@@ -126,8 +132,14 @@ function memberView({ plan, member }: ViewSource, stage: PlanStage, position: nu
   if (!state || state.visit === 0) return view;
   const procedure = plan.procedures[(state.direction === 'back' ? stage.rollback : stage.procedure) as string];
   const name = 'state' in state.phase && state.phase.state !== null ? state.phase.state : undefined;
-  const title = state.phase.at === 'checking' ? 'Reading the version' : name === undefined ? undefined : (procedure?.states[name]?.title ?? name);
-  const suffix: Record<string, string> = { observing: ' (finding out what became of it)', delaying: ' (tries again)', deciding: ' (a person must decide)', held: ' (held)' };
+  const title =
+    state.phase.at === 'checking' ? 'Reading the version' : name === undefined ? undefined : (procedure?.states[name]?.title ?? name);
+  const suffix: Record<string, string> = {
+    observing: ' (finding out what became of it)',
+    delaying: ' (tries again)',
+    deciding: ' (a person must decide)',
+    held: ' (held)',
+  };
   return {
     ...view,
     ...(name === undefined ? {} : { state: name }),
@@ -144,15 +156,25 @@ function memberView({ plan, member }: ViewSource, stage: PlanStage, position: nu
 export function waitingOn({ plan, state, trouble, member }: ViewSource): Waiting[] {
   const { phase, since } = state;
   const waiting: Waiting[] = [];
-  const add = (kind: Waiting['kind'], text: string, more: Partial<Waiting> = {}) => waiting.push({ kind, text, since, needsPerson: false, ...more });
+  const add = (kind: Waiting['kind'], text: string, more: Partial<Waiting> = {}) =>
+    waiting.push({ kind, text, since, needsPerson: false, ...more });
   const run = state.run;
-  if (trouble) add('storage', `nothing can be written: ${faultText(trouble)}`, { ...(trouble.remedy === undefined ? {} : { remedy: trouble.remedy }) });
+  if (trouble)
+    add('storage', `nothing can be written: ${faultText(trouble)}`, {
+      ...(trouble.remedy === undefined ? {} : { remedy: trouble.remedy }),
+    });
   if (phase.at === 'finished') return waiting;
   if (state.pause)
-    add('paused', `paused by ${state.pause.by}${state.pause.reason === undefined ? '' : `: ${state.pause.reason}`}`, { since: state.pause.at, remedy: `upshift go ${run}`, needsPerson: true });
+    add('paused', `paused by ${state.pause.by}${state.pause.reason === undefined ? '' : `: ${state.pause.reason}`}`, {
+      since: state.pause.at,
+      remedy: `upshift go ${run}`,
+      needsPerson: true,
+    });
   if (state.suspended)
     add('suspended', faultText(state.suspended), {
-      remedy: checkOf(plan, state) ? `upshift retry ${run}, upshift go ${run} to go on all the same, or upshift abort ${run}` : `upshift retry ${run} TARGET, upshift skip ${run} TARGET, upshift go ${run} to accept it, or upshift abort ${run}`,
+      remedy: checkOf(plan, state)
+        ? `upshift retry ${run}, upshift go ${run} to go on all the same, or upshift abort ${run}`
+        : `upshift retry ${run} TARGET, upshift skip ${run} TARGET, upshift go ${run} to accept it, or upshift abort ${run}`,
       needsPerson: true,
     });
   if (state.counts.deciding > 0)
@@ -161,21 +183,32 @@ export function waitingOn({ plan, state, trouble, member }: ViewSource): Waiting
       if (vector.get(state.members, number) !== 'd') continue;
       left--;
       const decided = member(number);
-      const stage = plan.steps.find((step): step is PlanStage => step.kind === 'stage' && number >= step.base && number < step.base + step.order.length);
+      const stage = plan.steps.find(
+        (step): step is PlanStage => step.kind === 'stage' && number >= step.base && number < step.base + step.order.length,
+      );
       if (!decided || decided.phase.at !== 'deciding' || !stage) continue;
       const id = targetAt(plan, stage, number - stage.base).id;
-      add('decision', `what became of ${decided.phase.state} on ${id}? ${faultText(decided.phase.fault)}`, { since: decided.since, remedy: `upshift decide ${run} ${id} --as success|failure|again`, needsPerson: true });
+      add('decision', `what became of ${decided.phase.state} on ${id}? ${faultText(decided.phase.fault)}`, {
+        since: decided.since,
+        remedy: `upshift decide ${run} ${id} --as success|failure|again`,
+        needsPerson: true,
+      });
     }
   if (phase.at === 'approval') add('approval', phase.text, { remedy: `upshift approve ${run}`, needsPerson: true });
   if (state.windowOpensAt !== undefined && phase.at === 'stage') add('window', 'outside of the window', { until: state.windowOpensAt });
   if (phase.at === 'soak') add('soak', 'watching before going on', { until: phase.until });
   if ('asking' in phase && !state.suspended) {
     const check = checkOf(plan, state);
-    if (check) add('check', `${checkName(check)}${phase.asking.fault ? ` (not yet: ${faultText(phase.asking.fault)})` : ''}`, { until: phase.asking.deadline });
+    if (check)
+      add('check', `${checkName(check)}${phase.asking.fault ? ` (not yet: ${faultText(phase.asking.fault)})` : ''}`, {
+        until: phase.asking.deadline,
+      });
   }
-  if (state.ending && phase.at !== 'thawing') add('ending', `${phase.at === 'rolling-back' ? 'rolling back' : 'stopping'}: ${faultText(state.ending.fault)}`);
+  if (state.ending && phase.at !== 'thawing')
+    add('ending', `${phase.at === 'rolling-back' ? 'rolling back' : 'stopping'}: ${faultText(state.ending.fault)}`);
   const stage = stageOf(plan, state);
-  if (waiting.length === 0 && state.counts.inFlight > 0 && stage) add('targets', `${state.counts.inFlight} of ${stage.order.length} targets in flight`);
+  if (waiting.length === 0 && state.counts.inFlight > 0 && stage)
+    add('targets', `${state.counts.inFlight} of ${stage.order.length} targets in flight`);
   return waiting;
 }
 

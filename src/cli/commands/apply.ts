@@ -26,7 +26,9 @@ export function addApplyCommands(program: Command, end: (code: number) => void):
   program
     .command('apply')
     .summary('carry out an upgrade, or a plan that was saved')
-    .description('Shows the plan, asks, and carries it out in this process, with progress until the end. Whatever happens to this process, `upshift resume` goes on.')
+    .description(
+      'Shows the plan, asks, and carries it out in this process, with progress until the end. Whatever happens to this process, `upshift resume` goes on.',
+    )
     .argument('[paths...]', 'documents, or one plan written by `upshift plan --out` (default: this folder)')
     .option('--yes', 'do not ask')
     .option('--wait', 'where a person must decide, go on waiting (default in a terminal)')
@@ -36,7 +38,10 @@ export function addApplyCommands(program: Command, end: (code: number) => void):
     .option('--observe', 'read the version of every target before planning')
     .addOption(dataOption())
     .addOption(jsonOption())
-    .addHelpText('after', `\n${EXIT_HELP}\n\nCtrl-C once: nothing new is started, what is in flight is waited for. Twice: out at once. Either way \`upshift resume\` goes on.`)
+    .addHelpText(
+      'after',
+      `\n${EXIT_HELP}\n\nCtrl-C once: nothing new is started, what is in flight is waited for. Twice: out at once. Either way \`upshift resume\` goes on.`,
+    )
     .action(async (paths: string[], options: PlanOptions & DriveFlags) => {
       const drivers = openDrivers();
       try {
@@ -95,7 +100,12 @@ async function apply(paths: string[], options: PlanOptions & DriveFlags, drivers
 
 async function agreed(plan: Plan): Promise<boolean> {
   if (!process.stdin.isTTY || !process.stdout.isTTY)
-    throw new FaultError(fault('not-confirmed', plan.upgrade, 'nobody is there to be asked', { expected: '--yes, where this is no terminal', remedy: 'Look at the plan with `upshift plan`, then apply it with --yes.' }));
+    throw new FaultError(
+      fault('not-confirmed', plan.upgrade, 'nobody is there to be asked', {
+        expected: '--yes, where this is no terminal',
+        remedy: 'Look at the plan with `upshift plan`, then apply it with --yes.',
+      }),
+    );
   const asking = createInterface({ input: process.stdin, output: process.stdout });
   try {
     const answer = await asking.question('\nApply this plan? Only "yes" does: ');
@@ -111,11 +121,18 @@ async function agreed(plan: Plan): Promise<boolean> {
 async function driveRun(store: Store, run: string, drivers: OpenDrivers, options: DriveFlags): Promise<number> {
   const loop = openRun(store, run, drivers.actions);
   const socket = await listenForControls(dataFolder(options.data), async (request) => {
-    if (request.run !== run) return fault('run-not-driven', request.run, `this process drives ${run}, not ${request.run}`, { effect: 'wait', remedy: `Wait for ${run} to end, then use upshift resume ${request.run}.` });
+    if (request.run !== run)
+      return fault('run-not-driven', request.run, `this process drives ${run}, not ${request.run}`, {
+        effect: 'wait',
+        remedy: `Wait for ${run} to end, then use upshift resume ${request.run}.`,
+      });
     return loop.control(request.control);
   });
   try {
-    const code = await drive(loop, { json: options.json ?? false, wait: options.wait ?? (process.stdin.isTTY === true && process.stdout.isTTY === true) });
+    const code = await drive(loop, {
+      json: options.json ?? false,
+      wait: options.wait ?? (process.stdin.isTTY === true && process.stdout.isTTY === true),
+    });
     printEnd(store, loop, drivers, options);
     return loop.finished ? exitCodeOf(loop.state) : code;
   } finally {

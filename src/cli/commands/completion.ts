@@ -33,7 +33,10 @@ export function addCompletionCommand(program: Command): void {
     .addHelpText('after', '\nIn ~/.bashrc:  source <(upshift completion bash)')
     .action((shell: string) => {
       const script = SCRIPTS[shell];
-      if (script === undefined) throw new FaultError(fault('shell-unknown', shell, `there is no completion for ${shell}`, { expected: Object.keys(SCRIPTS).join(', ') }));
+      if (script === undefined)
+        throw new FaultError(
+          fault('shell-unknown', shell, `there is no completion for ${shell}`, { expected: Object.keys(SCRIPTS).join(', ') }),
+        );
       print(script);
     });
 
@@ -56,7 +59,10 @@ export function wordsAfter(program: Command, words: readonly string[]): string[]
     const store = openForReading(dataFolder(undefined));
     const runs = store?.runs() ?? [];
     store?.close();
-    return runs.filter((run) => run.phase !== 'finished' || command.name() === 'show').slice(0, 20).map((run) => run.run);
+    return runs
+      .filter((run) => run.phase !== 'finished' || command.name() === 'show')
+      .slice(0, 20)
+      .map((run) => run.run);
   } catch {
     return [];
   }

@@ -17,7 +17,12 @@ export function addControlCommands(program: Command, end: (code: number) => void
   const make = (name: string, summary: string, description: string) =>
     program.command(name).summary(summary).description(description).addOption(keyOption()).addOption(dataOption()).addOption(jsonOption());
 
-  const send = async (name: string | undefined, target: string | undefined, options: Options, body: (member: number | undefined) => ControlBody) => {
+  const send = async (
+    name: string | undefined,
+    target: string | undefined,
+    options: Options,
+    body: (member: number | undefined) => ControlBody,
+  ) => {
     const folder = dataFolder(options.data);
     const store = openForReading(folder);
     const { run } = findRun(store?.runs() ?? [], name);
@@ -37,9 +42,15 @@ export function addControlCommands(program: Command, end: (code: number) => void
   make('pause', 'start nothing more', 'Nothing new is started; what is in flight is finished. `upshift go` ends the pause.')
     .argument('[run]', RUN)
     .option('--reason <text>', 'why; shown to whoever looks')
-    .action((run: string | undefined, options: Options) => send(run, undefined, options, () => ({ type: 'pause', ...(options.reason === undefined ? {} : { reason: options.reason }) })));
+    .action((run: string | undefined, options: Options) =>
+      send(run, undefined, options, () => ({ type: 'pause', ...(options.reason === undefined ? {} : { reason: options.reason }) })),
+    );
 
-  make('go', 'end a pause, or accept what suspended the run', 'Ends a pause. Where a failure has suspended the run, accepts that failure and goes on.')
+  make(
+    'go',
+    'end a pause, or accept what suspended the run',
+    'Ends a pause. Where a failure has suspended the run, accepts that failure and goes on.',
+  )
     .argument('[run]', RUN)
     .action((run: string | undefined, options: Options) => send(run, undefined, options, () => ({ type: 'continue' })));
 
@@ -47,17 +58,29 @@ export function addControlCommands(program: Command, end: (code: number) => void
     .argument('[run]', RUN)
     .action((run: string | undefined, options: Options) => send(run, undefined, options, () => ({ type: 'approve' })));
 
-  make('abort', 'stop a run', 'Stops a run. Before a commit point what was done is rolled back, newest first; after one it stays. What is in flight is finished first.')
+  make(
+    'abort',
+    'stop a run',
+    'Stops a run. Before a commit point what was done is rolled back, newest first; after one it stays. What is in flight is finished first.',
+  )
     .argument('[run]', RUN)
     .option('--reason <text>', 'why; shown to whoever looks')
-    .action((run: string | undefined, options: Options) => send(run, undefined, options, () => ({ type: 'abort', ...(options.reason === undefined ? {} : { reason: options.reason }) })));
+    .action((run: string | undefined, options: Options) =>
+      send(run, undefined, options, () => ({ type: 'abort', ...(options.reason === undefined ? {} : { reason: options.reason }) })),
+    );
 
   make('rollback', 'stop a run and go back', 'Stops a run and rolls back everything since the last commit point, newest first.')
     .argument('[run]', RUN)
     .option('--reason <text>', 'why; shown to whoever looks')
-    .action((run: string | undefined, options: Options) => send(run, undefined, options, () => ({ type: 'rollback', ...(options.reason === undefined ? {} : { reason: options.reason }) })));
+    .action((run: string | undefined, options: Options) =>
+      send(run, undefined, options, () => ({ type: 'rollback', ...(options.reason === undefined ? {} : { reason: options.reason }) })),
+    );
 
-  make('retry', 'try a failed target, or a failed check, again', 'Tries a failed target again. Without a target: the check that suspended the run.')
+  make(
+    'retry',
+    'try a failed target, or a failed check, again',
+    'Tries a failed target again. Without a target: the check that suspended the run.',
+  )
     .argument('<run>', RUN)
     .argument('[target]')
     .option('--counter <n>', 'the retry counter wanted; a counter that was reached before changes nothing')
@@ -72,11 +95,19 @@ export function addControlCommands(program: Command, end: (code: number) => void
   make('skip', 'leave a failed target as it is', 'Leaves a failed target as it is, and no longer counts it as failed.')
     .argument('<run>', RUN)
     .argument('<target>')
-    .action((run: string, target: string, options: Options) => send(run, target, options, (member) => ({ type: 'skip', member: member as number })));
+    .action((run: string, target: string, options: Options) =>
+      send(run, target, options, (member) => ({ type: 'skip', member: member as number })),
+    );
 
-  make('decide', 'say what became of an action', 'Says what became of an action whose outcome nobody knows: one of its outcomes (success, failure, …), or `again` to do it again.')
+  make(
+    'decide',
+    'say what became of an action',
+    'Says what became of an action whose outcome nobody knows: one of its outcomes (success, failure, …), or `again` to do it again.',
+  )
     .argument('<run>', RUN)
     .argument('<target>')
     .requiredOption('--as <outcome>', 'success, failure, another outcome of the state, or again')
-    .action((run: string, target: string, options: Options) => send(run, target, options, (member) => ({ type: 'decide', member: member as number, as: options.as as string })));
+    .action((run: string, target: string, options: Options) =>
+      send(run, target, options, (member) => ({ type: 'decide', member: member as number, as: options.as as string })),
+    );
 }

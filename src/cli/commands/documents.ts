@@ -13,14 +13,16 @@ import { pathFault } from '../../planning/hops.ts';
 import { lint, loadChecked } from '../documents.ts';
 import { EXIT } from '../exit-codes.ts';
 import { ansibleOption, jsonOption, print, printJson } from '../options.ts';
-import { plural, styleFor } from '../style.ts';
 import { STARTER } from '../starter.ts';
+import { plural, styleFor } from '../style.ts';
 
 export function addDocumentCommands(program: Command, end: (code: number) => void): void {
   program
     .command('init')
     .summary('write a first set of documents')
-    .description('Writes an inventory, a release, a procedure and an upgrade to start from, with the JSON Schemas your editor completes them by. Files that exist are left alone.')
+    .description(
+      'Writes an inventory, a release, a procedure and an upgrade to start from, with the JSON Schemas your editor completes them by. Files that exist are left alone.',
+    )
     .argument('[dir]', 'where to', '.')
     .action((dir: string) => init(dir));
 
@@ -39,7 +41,10 @@ export function addDocumentCommands(program: Command, end: (code: number) => voi
         const style = styleFor();
         for (const problem of problems) print(problemText(problem));
         const found = `${plural(set.targets.length, 'target')}, ${plural(set.releases.length, 'release')}, ${plural(set.procedures.size, 'procedure')}, ${plural(set.upgrades.size, 'upgrade')} in ${plural(files, 'file')}`;
-        if (errors > 0) print(style.red(`${plural(errors, 'error')}${problems.length > errors ? `, ${plural(problems.length - errors, 'warning')}` : ''}`));
+        if (errors > 0)
+          print(
+            style.red(`${plural(errors, 'error')}${problems.length > errors ? `, ${plural(problems.length - errors, 'warning')}` : ''}`),
+          );
         else print(`${style.green('No errors')}: ${found}${problems.length > 0 ? `; ${plural(problems.length, 'warning')}` : ''}`);
       }
       end(errors > 0 ? EXIT.usage : EXIT.succeeded);
@@ -49,12 +54,20 @@ export function addDocumentCommands(program: Command, end: (code: number) => voi
     .command('schema')
     .summary('print the JSON Schema of a document kind')
     .argument('<kind>', KINDS.join(', '))
-    .addHelpText('after', '\nIn a YAML file, this first line makes editors complete and check it:\n  # yaml-language-server: $schema=./schemas/upgrade.json')
+    .addHelpText(
+      'after',
+      '\nIn a YAML file, this first line makes editors complete and check it:\n  # yaml-language-server: $schema=./schemas/upgrade.json',
+    )
     .action((name: string) => {
       const kind = KINDS.find((one) => one.toLowerCase() === name.toLowerCase());
       if (!kind) {
         const meant = nearest(name, KINDS);
-        throw new FaultError(fault('kind-unknown', name, `there is no document kind ${name}`, { expected: KINDS.join(', '), ...(meant === undefined ? {} : { remedy: `Did you mean ${meant}?` }) }));
+        throw new FaultError(
+          fault('kind-unknown', name, `there is no document kind ${name}`, {
+            expected: KINDS.join(', '),
+            ...(meant === undefined ? {} : { remedy: `Did you mean ${meant}?` }),
+          }),
+        );
       }
       printJson(publishedSchema(kind));
     });
@@ -74,7 +87,12 @@ export function addDocumentCommands(program: Command, end: (code: number) => voi
       const products = [...new Set(set.releases.map((release) => release.product))];
       if (!products.includes(product)) {
         const meant = nearest(product, products);
-        throw new FaultError(fault('product-unknown', product, `no release is of the product ${product}`, { expected: products.join(', ') || 'a Release document (there is none)', ...(meant === undefined ? {} : { remedy: `Did you mean ${meant}?` }) }));
+        throw new FaultError(
+          fault('product-unknown', product, `no release is of the product ${product}`, {
+            expected: products.join(', ') || 'a Release document (there is none)',
+            ...(meant === undefined ? {} : { remedy: `Did you mean ${meant}?` }),
+          }),
+        );
       }
       const answer = findPath(releaseGraph(product, set.releases), options.from, options.to);
       if (options.json) printJson(answer);
@@ -82,8 +100,13 @@ export function addDocumentCommands(program: Command, end: (code: number) => voi
       else if (answer.hops.length === 0) print(`${product} is at ${options.to} already: no hop.`);
       else
         for (const [index, hop] of answer.hops.entries()) {
-          print(`${String(index + 1).padStart(2)}  ${hop.from} → ${style.bold(hop.to)}  ${style.dim(hop.kind)}${hop.destructive ? style.red('  destructive') : ''}`);
-          for (const risk of hop.risks) print(`      ${risk.block ? style.red('blocked') : style.yellow('risk')} ${risk.name}: ${risk.message}${risk.when === undefined ? '' : style.dim(` (when ${risk.when})`)}`);
+          print(
+            `${String(index + 1).padStart(2)}  ${hop.from} → ${style.bold(hop.to)}  ${style.dim(hop.kind)}${hop.destructive ? style.red('  destructive') : ''}`,
+          );
+          for (const risk of hop.risks)
+            print(
+              `      ${risk.block ? style.red('blocked') : style.yellow('risk')} ${risk.name}: ${risk.message}${risk.when === undefined ? '' : style.dim(` (when ${risk.when})`)}`,
+            );
         }
       end(answer.ok ? EXIT.succeeded : EXIT.usage);
     });

@@ -5,12 +5,24 @@ import { FaultError, fault } from '../../model/fault.ts';
 import { nearest } from '../../model/suggestion.ts';
 import { print } from '../options.ts';
 
-type LabFlags = { hosts: number; controllers: number; groups: number; dir: string; fail: string[]; slow: string[]; drop: string[]; dead: string[]; installMs: number; rebootMs: number };
+type LabFlags = {
+  hosts: number;
+  controllers: number;
+  groups: number;
+  dir: string;
+  fail: string[];
+  slow: string[];
+  drop: string[];
+  dead: string[];
+  installMs: number;
+  rebootMs: number;
+};
 
 function count(least: number, most: number): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!Number.isInteger(value) || value < least || value > most) throw new InvalidArgumentError(`Expected a whole number from ${least} to ${most}.`);
+    if (!Number.isInteger(value) || value < least || value > most)
+      throw new InvalidArgumentError(`Expected a whole number from ${least} to ${most}.`);
     return value;
   };
 }
@@ -20,11 +32,16 @@ function gather(value: string, before: string[]): string[] {
 }
 
 export function addLabCommand(program: Command, end: (code: number) => void): void {
-  const lab = program.command('lab').summary('start stand-ins for devices').description('Starts stand-ins for devices on this machine: real processes that speak real protocols, on loopback only.');
+  const lab = program
+    .command('lab')
+    .summary('start stand-ins for devices')
+    .description('Starts stand-ins for devices on this machine: real processes that speak real protocols, on loopback only.');
   lab
     .command('ssh')
     .summary('hosts with an SSH server, a service, an installer and a reboot')
-    .description('Starts hosts as processes of their own, each an SSH server with a directory, a service that answers its version over HTTP, an installer that takes a while and a reboot that really drops connections. Writes the documents to upgrade them, prints `ready`, and runs until Ctrl-C.')
+    .description(
+      'Starts hosts as processes of their own, each an SSH server with a directory, a service that answers its version over HTTP, an installer that takes a while and a reboot that really drops connections. Writes the documents to upgrade them, prints `ready`, and runs until Ctrl-C.',
+    )
     .requiredOption('--dir <dir>', 'where to keep it')
     .option('--hosts <n>', 'how many hosts', count(1, 200), 6)
     .option('--controllers <n>', 'how many controllers in front of them', count(0, 20), 2)
@@ -35,17 +52,32 @@ export function addLabCommand(program: Command, end: (code: number) => void): vo
     .option('--slow <target>', 'an installer that takes ten times as long', gather, [])
     .option('--drop <target>', 'cut the connection once, midway through installing', gather, [])
     .option('--dead <target>', 'a host that is off', gather, [])
-    .addHelpText('after', '\nEach target keeps a ledger of what was really done to it: DIR/targets/ID/ledger.jsonl\n\nExample\n  upshift lab ssh --dir /tmp/lab &\n  upshift apply /tmp/lab')
+    .addHelpText(
+      'after',
+      '\nEach target keeps a ledger of what was really done to it: DIR/targets/ID/ledger.jsonl\n\nExample\n  upshift lab ssh --dir /tmp/lab &\n  upshift apply /tmp/lab',
+    )
     .action(async (options: LabFlags) => {
       const { labTargets, parseFault, startLab } = await import('../../packs/generic/lab.ts');
       const ids = labTargets(options).map((target) => target.id);
-      for (const name of [...options.slow, ...options.drop, ...options.dead, ...options.fail.map((text) => parseFault(text)?.target ?? text)])
+      for (const name of [
+        ...options.slow,
+        ...options.drop,
+        ...options.dead,
+        ...options.fail.map((text) => parseFault(text)?.target ?? text),
+      ])
         if (!ids.includes(name)) {
           const meant = nearest(name, ids);
-          throw new FaultError(fault('target-unknown', name, `the lab has no target ${name}`, { expected: ids.join(', '), ...(meant === undefined ? {} : { remedy: `Did you mean ${meant}?` }) }));
+          throw new FaultError(
+            fault('target-unknown', name, `the lab has no target ${name}`, {
+              expected: ids.join(', '),
+              ...(meant === undefined ? {} : { remedy: `Did you mean ${meant}?` }),
+            }),
+          );
         }
       const running = await startLab({ ...options, folder: options.dir });
-      print(`${running.targets.length} hosts in ${running.folder}: ${running.targets.map((target) => `${target.id} (ssh ${target.ssh}, http ${target.http})`).join(', ')}`);
+      print(
+        `${running.targets.length} hosts in ${running.folder}: ${running.targets.map((target) => `${target.id} (ssh ${target.ssh}, http ${target.http})`).join(', ')}`,
+      );
       print('ready');
       await new Promise<void>((done) => {
         process.once('SIGINT', () => done());

@@ -22,7 +22,9 @@ export function addPlanCommand(program: Command, end: (code: number) => void): v
   program
     .command('plan')
     .summary('show what an upgrade would do')
-    .description('Compiles an upgrade against inventory and releases, and shows it: stages, order, worst case, services touched, the last safe return. Changes nothing.')
+    .description(
+      'Compiles an upgrade against inventory and releases, and shows it: stages, order, worst case, services touched, the last safe return. Changes nothing.',
+    )
     .argument('[paths...]', 'files and folders with documents (default: this folder)')
     .addOption(upgradeOption())
     .addOption(ansibleOption())
@@ -71,7 +73,12 @@ export async function makePlan(paths: readonly string[], options: PlanOptions, d
   const upgrade = chooseUpgrade(set, options.upgrade);
   const observed = knownVersions(options);
   if (options.observe) {
-    const read = await observeVersions({ set, upgrade, drivers: drivers.actions, progress: (done, total) => showProgress(done, total, style) });
+    const read = await observeVersions({
+      set,
+      upgrade,
+      drivers: drivers.actions,
+      progress: (done, total) => showProgress(done, total, style),
+    });
     for (const [target, version] of read.versions) observed.set(target, version);
     if (read.faults.length > 0) return refuse(read.faults, style);
   }
@@ -100,4 +107,3 @@ function knownVersions(options: PlanOptions): Map<string, string> {
     store.close();
   }
 }
-

@@ -1,7 +1,7 @@
 /** `runs`, `show`, `watch`: what is and was going on. */
 import type { Command } from 'commander';
-import { openDrivers } from '../../drivers/registry.ts';
 import { catalogOf } from '../../drivers/contract.ts';
+import { openDrivers } from '../../drivers/registry.ts';
 import { newTarget, type TargetState } from '../../machines/target.ts';
 import { durationText } from '../../model/duration.ts';
 import { FaultError, fault } from '../../model/fault.ts';
@@ -10,12 +10,12 @@ import { summarize } from '../../runtime/summary.ts';
 import { runView, type ViewSource } from '../../runtime/view.ts';
 import { EXIT, exitCodeOf } from '../exit-codes.ts';
 import { Painter } from '../live.ts';
+import { vectorCode } from '../member-codes.ts';
 import { dataOption, jsonOption, print, printJson } from '../options.ts';
 import { runLines } from '../print-run.ts';
 import { summaryLines } from '../print-summary.ts';
 import { styleFor, table } from '../style.ts';
 import { dataFolder, findRun, memberOf, openForReading } from '../workspace.ts';
-import { vectorCode } from '../member-codes.ts';
 
 const POLL_MS = 500;
 
@@ -35,7 +35,11 @@ export function addRunCommands(program: Command, end: (code: number) => void): v
         `${run.product} → ${run.to}`,
         new Date(run.createdAt).toISOString().replace('T', ' ').slice(0, 16),
         run.endedAt === undefined ? '' : durationText(run.endedAt - run.createdAt),
-        run.result === 'succeeded' ? style.green(run.result) : run.result === undefined ? style.cyan(run.phase) : style.red(run.result === 'reverted' ? 'rolled back' : run.result),
+        run.result === 'succeeded'
+          ? style.green(run.result)
+          : run.result === undefined
+            ? style.cyan(run.phase)
+            : style.red(run.result === 'reverted' ? 'rolled back' : run.result),
       ]);
       for (const line of table([['RUN', 'UPGRADE', 'STARTED (UTC)', 'TOOK', 'STATE'].map(style.dim), ...rows])) print(line);
     });
@@ -43,7 +47,9 @@ export function addRunCommands(program: Command, end: (code: number) => void): v
   program
     .command('show')
     .summary('show a run, or one target of it')
-    .description('Shows where a run is, what it waits for, and what a person can do. With a target: every state it went through, and what it printed.')
+    .description(
+      'Shows where a run is, what it waits for, and what a person can do. With a target: every state it went through, and what it printed.',
+    )
     .argument('[run]', 'its name, or the start of it (default: the newest)')
     .argument('[target]')
     .option('--all', 'every target, not only those that are in flight or failed')
@@ -74,7 +80,12 @@ export function addRunCommands(program: Command, end: (code: number) => void): v
 function opened(data: string | undefined): Store {
   const folder = dataFolder(data);
   const store = openForReading(folder);
-  if (!store) throw new FaultError(fault('no-run', folder, `there are no runs in ${folder}`, { remedy: 'Start one with `upshift apply`, or name the data folder with --data.' }));
+  if (!store)
+    throw new FaultError(
+      fault('no-run', folder, `there are no runs in ${folder}`, {
+        remedy: 'Start one with `upshift apply`, or name the data folder with --data.',
+      }),
+    );
   return store;
 }
 
@@ -100,16 +111,33 @@ function showTarget(store: Store, stored: StoredRun, id: string, json: boolean):
   const state = stored.members.find((one) => one.member === member) ?? newTarget(stored.state.run, member);
   const history = store.history(stored.state.run, { machine: member });
   const outputs = store.outputs(stored.state.run, member);
-  if (json) return printJson({ run: stored.state.run, target: id, member, state, history: history.map(({ body, ...rest }) => ({ ...rest, message: JSON.parse(body) as unknown })), outputs });
+  if (json)
+    return printJson({
+      run: stored.state.run,
+      target: id,
+      member,
+      state,
+      history: history.map(({ body, ...rest }) => ({ ...rest, message: JSON.parse(body) as unknown })),
+      outputs,
+    });
   const style = styleFor();
   print(`${style.bold(id)}  ${style.dim(stored.state.run)}`);
   if (state.message !== undefined) print(`  ${state.message}${state.remedy === undefined ? '' : ` → ${state.remedy}`}`);
-  const rows = history.map((one) => [new Date(one.at).toISOString().slice(11, 23), one.type, one.refused ? style.yellow(`refused: ${one.change}`) : one.change]);
+  const rows = history.map((one) => [
+    new Date(one.at).toISOString().slice(11, 23),
+    one.type,
+    one.refused ? style.yellow(`refused: ${one.change}`) : one.change,
+  ]);
   for (const line of table(rows)) print(`  ${line}`);
   const attempts = Map.groupBy(outputs, (one) => `${one.visit}.${one.attempt}`);
   for (const [attempt, parts] of attempts) {
     print(style.dim(`  output of ${attempt}`));
-    for (const line of parts.map((part) => part.text).join('').trimEnd().split('\n')) print(`    ${line}`);
+    for (const line of parts
+      .map((part) => part.text)
+      .join('')
+      .trimEnd()
+      .split('\n'))
+      print(`    ${line}`);
   }
 }
 
@@ -132,7 +160,11 @@ async function watch(store: Store, run: string): Promise<number> {
       const all = store.history(run, { after: Math.max(0, seen) });
       seen = all.at(-1)?.seq ?? Math.max(0, seen);
     }
-    const lines = runLines(runView(sourceOfStored(stored), { limit: 400 }), style, { now: Date.now(), columns: painter.columns, ...(live ? { rows: painter.rows - 1 } : {}) });
+    const lines = runLines(runView(sourceOfStored(stored), { limit: 400 }), style, {
+      now: Date.now(),
+      columns: painter.columns,
+      ...(live ? { rows: painter.rows - 1 } : {}),
+    });
     if (live) painter.paint(lines);
     else if (lines.slice(1).join('\n') !== last) print(lines.join('\n'));
     last = lines.slice(1).join('\n');

@@ -32,8 +32,12 @@ export const localTransport: Transport = {
       };
       child.stdout.on('data', options.onStdout);
       child.stderr.on('data', options.onStderr);
-      child.on('error', (error) => settle({ kind: 'unreachable', fault: fault('spawn-failed', 'sh', `the command cannot be started: ${error.message}`) }));
-      child.on('close', (code, signal) => settle(stopped ? { kind: 'stopped' } : { kind: 'ended', exit: code ?? 128 + (SIGNALS[signal ?? ''] ?? 0) }));
+      child.on('error', (error) =>
+        settle({ kind: 'unreachable', fault: fault('spawn-failed', 'sh', `the command cannot be started: ${error.message}`) }),
+      );
+      child.on('close', (code, signal) =>
+        settle(stopped ? { kind: 'stopped' } : { kind: 'ended', exit: code ?? 128 + (SIGNALS[signal ?? ''] ?? 0) }),
+      );
     });
   },
 };

@@ -7,10 +7,12 @@ import type { ActionEnd, Call, Driver } from '../contract.ts';
 const MAX_BODY = 1024 * 1024;
 
 const requestInputs = s.object({
-  url: s.string({ minLength: 1, description: 'A whole URL, or a path on the target\'s connect.http.url.' }),
+  url: s.string({ minLength: 1, description: "A whole URL, or a path on the target's connect.http.url." }),
   headers: s.optional(s.record(s.string())),
   body: s.optional(s.anything(), { description: 'A text, or anything else to be sent as JSON.' }),
-  ok: s.optional(s.array(s.integer({ minimum: 100, maximum: 599 })), { description: 'The status codes that are a success; default 200 to 299.' }),
+  ok: s.optional(s.array(s.integer({ minimum: 100, maximum: 599 })), {
+    description: 'The status codes that are a success; default 200 to 299.',
+  }),
 });
 
 const result = { status: 'int', body: 'dyn', text: 'string', headers: 'dyn' } as const;
@@ -37,7 +39,12 @@ async function request(call: Call, method: string): Promise<ActionEnd> {
   try {
     const answer = await fetch(url, {
       method,
-      headers: { ...(json ? { 'content-type': 'application/json' } : {}), 'upshift-fence': call.fence, ...call.connect.http?.headers, ...headers },
+      headers: {
+        ...(json ? { 'content-type': 'application/json' } : {}),
+        'upshift-fence': call.fence,
+        ...call.connect.http?.headers,
+        ...headers,
+      },
       ...(body === undefined ? {} : { body: json ? JSON.stringify(body) : (body as string) }),
       redirect: method === 'GET' ? 'follow' : 'manual',
       signal,
@@ -46,16 +53,25 @@ async function request(call: Call, method: string): Promise<ActionEnd> {
     const seen = { status: answer.status, body: parsed(text), text, headers: Object.fromEntries(answer.headers) };
     const expected = ok ? ok.includes(answer.status) : answer.ok;
     if (expected) return { outcome: 'success', result: seen };
-    const why = fault('http-status', call.subject, `${method} ${url} was answered with ${answer.status}`, { expected: ok ? ok.join(', ') : '200 to 299', found: `${answer.status} ${text.slice(0, 200)}`.trim(), outcome: 'applied' });
+    const why = fault('http-status', call.subject, `${method} ${url} was answered with ${answer.status}`, {
+      expected: ok ? ok.join(', ') : '200 to 299',
+      found: `${answer.status} ${text.slice(0, 200)}`.trim(),
+      outcome: 'applied',
+    });
     return { outcome: 'failure', result: seen, fault: why };
   } catch (error) {
     const cause = (error as { cause?: { code?: string; message?: string } }).cause;
     const code = cause?.code ?? '';
     const late = signal.aborted && !call.signal.aborted;
-    const why = fault(late ? 'timeout' : 'http-unreachable', call.subject, `${method} ${url} ${late ? 'was not answered in time' : `failed: ${code || cause?.message || (error as Error).message}`}`, {
-      effect: 'retry',
-      outcome: NEVER_SENT.has(code) ? 'none' : 'unknown',
-    });
+    const why = fault(
+      late ? 'timeout' : 'http-unreachable',
+      call.subject,
+      `${method} ${url} ${late ? 'was not answered in time' : `failed: ${code || cause?.message || (error as Error).message}`}`,
+      {
+        effect: 'retry',
+        outcome: NEVER_SENT.has(code) ? 'none' : 'unknown',
+      },
+    );
     return NEVER_SENT.has(code) || method === 'GET' || method === 'HEAD' ? failed(why) : { unknown: why };
   }
 }

@@ -22,8 +22,8 @@
  */
 import { shellQuote } from '../../model/expression.ts';
 import { type Fault, fault } from '../../model/fault.ts';
+import { TAIL_BYTES, Tail } from './tail.ts';
 import type { RunOptions, Transport } from './transport.ts';
-import { Tail, TAIL_BYTES } from './tail.ts';
 
 export const EXIT_REFUSED = 120;
 const EXIT_UNUSABLE = 121;
@@ -153,7 +153,11 @@ export async function killJob(transport: Transport, fence: string, options: Pick
 }
 
 /** The boot id when the job was started, that of now, and the job's exit code; undefined where the target cannot be asked. */
-export async function bootOf(transport: Transport, fence: string, options: Pick<RunOptions, 'signal' | 'deadline' | 'patienceMs'>): Promise<{ before: string; now: string; exit: string } | undefined> {
+export async function bootOf(
+  transport: Transport,
+  fence: string,
+  options: Pick<RunOptions, 'signal' | 'deadline' | 'patienceMs'>,
+): Promise<{ before: string; now: string; exit: string } | undefined> {
   const out = new Tail();
   const ran = await transport.run(script(BOOT, jobFolder(fence)), { ...options, onStdout: (chunk) => out.push(chunk), onStderr: () => {} });
   if (ran.kind !== 'ended' || ran.exit !== 0) return undefined;
@@ -182,6 +186,18 @@ async function followed(transport: Transport, command: string, fence: string, op
   if (word === 'lost') return { kind: 'lost', why: value === 'reboot' ? 'reboot' : 'gone' };
   if (ran.exit === EXIT_REFUSED) return { kind: 'refused' };
   if (ran.exit === EXIT_UNUSABLE)
-    return { kind: 'unusable', fault: fault('wrapper-unusable', fence, 'the target cannot keep the job: its home directory cannot be written', { remedy: 'Make ~/.upshift writable there, or free some space.' }) };
-  return { kind: 'cut', fault: fault('wrapper-garbled', fence, 'the target did not say how the job ended', { effect: 'operator', outcome: 'unknown', found: said.slice(0, 200) || `exit code ${ran.exit}` }) };
+    return {
+      kind: 'unusable',
+      fault: fault('wrapper-unusable', fence, 'the target cannot keep the job: its home directory cannot be written', {
+        remedy: 'Make ~/.upshift writable there, or free some space.',
+      }),
+    };
+  return {
+    kind: 'cut',
+    fault: fault('wrapper-garbled', fence, 'the target did not say how the job ended', {
+      effect: 'operator',
+      outcome: 'unknown',
+      found: said.slice(0, 200) || `exit code ${ran.exit}`,
+    }),
+  };
 }

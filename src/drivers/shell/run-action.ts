@@ -1,8 +1,9 @@
 /** Running a command as an action, over any transport: attached where it may be repeated, detached where it may not. */
+
+import type { ActionDeclaration } from '../../model/action.ts';
 import { shellQuote } from '../../model/expression.ts';
 import { type Fault, fault } from '../../model/fault.ts';
 import * as s from '../../model/schema.ts';
-import type { ActionDeclaration } from '../../model/action.ts';
 import type { ActionEnd, Call } from '../contract.ts';
 import { type JobEnd, killJob, observeJob, startJob } from './detached.ts';
 import { Tail } from './tail.ts';
@@ -15,7 +16,9 @@ const KILL_MS = 10_000;
 export const runInputs = s.object({
   command: s.string({ minLength: 1, description: 'A POSIX shell command. Inserted values are quoted; raw(...) inserts as it is.' }),
   env: s.optional(s.record(s.string()), { description: 'Environment variables of the command.' }),
-  detached: s.optional(s.boolean(), { description: 'Whether it outlives the connection. Default: yes for what is disruptive or not idempotent.' }),
+  detached: s.optional(s.boolean(), {
+    description: 'Whether it outlives the connection. Default: yes for what is disruptive or not idempotent.',
+  }),
 });
 
 export const runOutcomes = { success: 'exit code 0', failure: 'any other exit code, or the time was up' };
@@ -23,7 +26,9 @@ export const runResult = { exit: 'int', stdout: 'string', stderr: 'string' } as 
 
 /** The command with its environment in front: sshd takes variables only where it was told to. */
 export function commandLine(call: Call): string {
-  const env = Object.entries((call.input['env'] ?? {}) as Record<string, string>).map(([name, value]) => `${name}=${shellQuote(String(value))}; export ${name}; `);
+  const env = Object.entries((call.input['env'] ?? {}) as Record<string, string>).map(
+    ([name, value]) => `${name}=${shellQuote(String(value))}; export ${name}; `,
+  );
   return `${env.join('')}${call.input['command'] as string}`;
 }
 
@@ -35,7 +40,13 @@ export async function runCommand(transport: Transport, call: Call): Promise<Acti
 /** Finds out what became of a detached command. */
 export async function observeCommand(transport: Transport, call: Call): Promise<ActionEnd> {
   const detached = (call.input['detached'] as boolean | undefined) ?? call.disruptive;
-  if (!detached) return { lost: fault('not-kept', call.subject, 'the command was not detached, so nothing is known of it', { effect: 'operator', outcome: 'unknown' }) };
+  if (!detached)
+    return {
+      lost: fault('not-kept', call.subject, 'the command was not detached, so nothing is known of it', {
+        effect: 'operator',
+        outcome: 'unknown',
+      }),
+    };
   return endOf(transport, call, await observeJob(transport, call.fence, { ...call, patienceMs: GRACE_MS }));
 }
 
@@ -71,14 +82,25 @@ function ended(call: Call, exit: number, stdout: string, stderr: string): Action
   const result = { exit, stdout, stderr };
   if (exit === 0) return { outcome: 'success', result };
   const said = (stderr.trim() || stdout.trim()).split('\n').at(-1)?.slice(0, 300);
-  return { outcome: 'failure', result, fault: fault('command-failed', call.subject, `the command failed${said ? `: ${said}` : ''}`, { expected: 'exit code 0', found: `exit code ${exit}`, outcome: 'applied' }) };
+  return {
+    outcome: 'failure',
+    result,
+    fault: fault('command-failed', call.subject, `the command failed${said ? `: ${said}` : ''}`, {
+      expected: 'exit code 0',
+      found: `exit code ${exit}`,
+      outcome: 'applied',
+    }),
+  };
 }
 
 function timedOut(call: Call, stdout: string): ActionEnd {
   return {
     outcome: 'failure',
     result: { exit: 124, stdout, stderr: '' },
-    fault: fault('timeout', call.subject, 'the command took too long and was ended', { outcome: 'applied', remedy: 'Give the state a longer `timeout` if that is normal.' }),
+    fault: fault('timeout', call.subject, 'the command took too long and was ended', {
+      outcome: 'applied',
+      remedy: 'Give the state a longer `timeout` if that is normal.',
+    }),
   };
 }
 
@@ -94,20 +116,29 @@ async function endOf(transport: Transport, call: Call, end: JobEnd): Promise<Act
     case 'absent':
       return { absent: true };
     case 'refused':
-      return { unknown: fault('started-before', call.fence, 'this very command was started before', { effect: 'operator', outcome: 'unknown' }) };
+      return {
+        unknown: fault('started-before', call.fence, 'this very command was started before', { effect: 'operator', outcome: 'unknown' }),
+      };
     case 'lost':
       return {
-        lost: fault('lost', call.subject, end.why === 'reboot' ? 'the target rebooted while the command ran' : 'the command was killed while it ran', {
-          effect: 'operator',
-          outcome: 'unknown',
-          remedy: 'Look at the target, then decide what became of it.',
-        }),
+        lost: fault(
+          'lost',
+          call.subject,
+          end.why === 'reboot' ? 'the target rebooted while the command ran' : 'the command was killed while it ran',
+          {
+            effect: 'operator',
+            outcome: 'unknown',
+            remedy: 'Look at the target, then decide what became of it.',
+          },
+        ),
       };
     case 'unusable':
       return { outcome: 'failure', result: { exit: -1, stdout: '', stderr: '' }, fault: end.fault };
     case 'unreachable':
       // Of a start nothing was sent; of an observation nothing was learnt.
-      return call.observing ? { unknown: { ...end.fault, effect: 'operator', outcome: 'unknown' } } : { outcome: 'failure', result: { exit: -1, stdout: '', stderr: '' }, fault: end.fault };
+      return call.observing
+        ? { unknown: { ...end.fault, effect: 'operator', outcome: 'unknown' } }
+        : { outcome: 'failure', result: { exit: -1, stdout: '', stderr: '' }, fault: end.fault };
     case 'cut':
       return { unknown: end.fault };
     case 'stopped': {

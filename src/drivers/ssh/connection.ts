@@ -1,8 +1,9 @@
 /** One connection to a host: authenticated, its key checked, kept alive. */
+
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
-import ssh2, { type AnyAuthMethod, type Client as SshClient, type ConnectConfig, type ServerHostKeyAlgorithm } from 'ssh2';
-import { createHash } from 'node:crypto';
+import ssh2, { type AnyAuthMethod, type ConnectConfig, type ServerHostKeyAlgorithm, type Client as SshClient } from 'ssh2';
 import { type Fault, fault } from '../../model/fault.ts';
 import { hostLabel, judgeKey, type KnownKey, knownKeys } from './known-hosts.ts';
 import type { SshSettings } from './settings.ts';
@@ -26,7 +27,12 @@ export type Connected = { ok: true; client: SshClient } | { ok: false; fault: Fa
 function keysFor(settings: SshSettings): KnownKey[] {
   return settings.knownHosts.flatMap((file) => {
     if (!existsSync(file)) return [];
-    return knownKeys(readFileSync(file, 'utf8'), file, settings.keyAlias ?? settings.host, settings.keyAlias === undefined ? settings.port : 22);
+    return knownKeys(
+      readFileSync(file, 'utf8'),
+      file,
+      settings.keyAlias ?? settings.host,
+      settings.keyAlias === undefined ? settings.port : 22,
+    );
   });
 }
 
@@ -54,7 +60,11 @@ function authMethods(settings: SshSettings): Identities {
     const text = readFileSync(file);
     const key = utils.parseKey(text, passphrase);
     if (key instanceof Error) {
-      problems.push(/passphrase|encrypted|decrypt/i.test(key.message) ? `${file} is encrypted${passphrase === undefined ? ' and no passphrase is given' : ' and the passphrase does not fit'}` : `${file}: ${key.message}`);
+      problems.push(
+        /passphrase|encrypted|decrypt/i.test(key.message)
+          ? `${file} is encrypted${passphrase === undefined ? ' and no passphrase is given' : ' and the passphrase does not fit'}`
+          : `${file}: ${key.message}`,
+      );
       continue;
     }
     methods.push({ type: 'publickey', username, key: text, ...(passphrase === undefined ? {} : { passphrase }) });
@@ -99,7 +109,8 @@ export function connect(subject: string, settings: SshSettings, sock?: Duplex): 
       authHandler: (left, _partial, next) => {
         let method = remaining.shift();
         // `left` is what the server still takes; null before it has said so.
-        while (method && left && !(left as string[]).includes(method.type === 'agent' ? 'publickey' : method.type)) method = remaining.shift();
+        while (method && left && !(left as string[]).includes(method.type === 'agent' ? 'publickey' : method.type))
+          method = remaining.shift();
         if (!method) return next(false as unknown as AnyAuthMethod);
         tried.push(method.type);
         next(method);
@@ -110,7 +121,9 @@ export function connect(subject: string, settings: SshSettings, sock?: Duplex): 
       client.on('error', () => {});
       resolve({ ok: true, client });
     });
-    client.on('error', (error: Error & { level?: string; code?: string }) => fail(keyFault ?? connectFault(subject, where, error, tried, auth.problems)));
+    client.on('error', (error: Error & { level?: string; code?: string }) =>
+      fail(keyFault ?? connectFault(subject, where, error, tried, auth.problems)),
+    );
     client.on('close', () => fail(keyFault ?? fault('ssh-unreachable', subject, `${where} closed the connection`, { effect: 'retry' })));
     try {
       client.connect(config);
@@ -120,7 +133,13 @@ export function connect(subject: string, settings: SshSettings, sock?: Duplex): 
   });
 }
 
-function connectFault(subject: string, where: string, error: Error & { level?: string; code?: string }, tried: string[], problems: string[]): Fault {
+function connectFault(
+  subject: string,
+  where: string,
+  error: Error & { level?: string; code?: string },
+  tried: string[],
+  problems: string[],
+): Fault {
   if (error.level === 'client-authentication')
     return fault('ssh-auth', subject, `${where} does not let us in`, {
       found: `tried ${[...new Set(tried)].join(', ') || 'nothing'}${problems.length > 0 ? `; ${problems.join('; ')}` : ''}`,
@@ -134,7 +153,8 @@ function judgeHostKey(subject: string, settings: SshSettings, known: readonly Kn
   const type = key.subarray(4, 4 + key.readUInt32BE(0)).toString('ascii');
   const verdict = judgeKey(known, type, key.toString('base64'));
   if (verdict.ok) return undefined;
-  const print = (base64: string) => `SHA256:${createHash('sha256').update(Buffer.from(base64, 'base64')).digest('base64').replace(/=+$/, '')}`;
+  const print = (base64: string) =>
+    `SHA256:${createHash('sha256').update(Buffer.from(base64, 'base64')).digest('base64').replace(/=+$/, '')}`;
   const host = hostLabel(settings.host, settings.port);
   const found = `${type} ${print(key.toString('base64'))}`;
   const files = settings.knownHosts[0] as string;
@@ -145,10 +165,17 @@ function judgeHostKey(subject: string, settings: SshSettings, known: readonly Kn
       remedy: `Compare the fingerprint with what the host's owner says, then: ssh-keyscan -p ${settings.port} ${settings.host} >> ${files}`,
     });
   const at = `${verdict.known?.file}:${verdict.known?.line}`;
-  return fault(verdict.kind, subject, verdict.kind === 'host-key-revoked' ? `the host key of ${host} is revoked (${at})` : `the host key of ${host} HAS CHANGED: somebody may be in between, or the host was installed anew`, {
-    expected: verdict.known ? `${verdict.known.type} ${print(verdict.known.key)} (${at})` : 'another key',
-    found,
-    effect: 'operator',
-    remedy: `Find out why. Only if the host was installed anew: ssh-keygen -R '${host}' -f ${verdict.known?.file ?? files}, then add its new key.`,
-  });
+  return fault(
+    verdict.kind,
+    subject,
+    verdict.kind === 'host-key-revoked'
+      ? `the host key of ${host} is revoked (${at})`
+      : `the host key of ${host} HAS CHANGED: somebody may be in between, or the host was installed anew`,
+    {
+      expected: verdict.known ? `${verdict.known.type} ${print(verdict.known.key)} (${at})` : 'another key',
+      found,
+      effect: 'operator',
+      remedy: `Find out why. Only if the host was installed anew: ssh-keygen -R '${host}' -f ${verdict.known?.file ?? files}, then add its new key.`,
+    },
+  );
 }

@@ -21,7 +21,16 @@ export function sshDriver(): Driver {
     name: 'ssh',
     actions: [
       {
-        declaration: { name: 'ssh.run', title: 'Run a command on the target', inputs: runInputs, outcomes: runOutcomes, traits: { observable: true }, connects: 'ssh', shell: ['command'], result: runResult },
+        declaration: {
+          name: 'ssh.run',
+          title: 'Run a command on the target',
+          inputs: runInputs,
+          outcomes: runOutcomes,
+          traits: { observable: true },
+          connects: 'ssh',
+          shell: ['command'],
+          result: runResult,
+        },
         run: (call) => runCommand(transport(call), call),
         observe: (call) => observeCommand(transport(call), call),
       },
@@ -49,18 +58,28 @@ async function reboot(transport: Transport, call: Call): Promise<ActionEnd> {
   const command = commandLine({ ...call, input: { command: 'reboot', ...call.input } });
   const end = await startJob(transport, call.fence, command, call);
   if (end.kind === 'unreachable' || end.kind === 'unusable') return failed(end.fault);
-  if (end.kind === 'refused') return { unknown: fault('started-before', call.fence, 'this very reboot was ordered before', { effect: 'operator', outcome: 'unknown' }) };
+  if (end.kind === 'refused')
+    return {
+      unknown: fault('started-before', call.fence, 'this very reboot was ordered before', { effect: 'operator', outcome: 'unknown' }),
+    };
   if (end.kind === 'exit' && end.exit !== 0)
-    return failed(fault('command-failed', call.subject, `the reboot was refused: ${end.output.trim().split('\n').at(-1) ?? ''}`, { expected: 'exit code 0', found: `exit code ${end.exit}` }));
+    return failed(
+      fault('command-failed', call.subject, `the reboot was refused: ${end.output.trim().split('\n').at(-1) ?? ''}`, {
+        expected: 'exit code 0',
+        found: `exit code ${end.exit}`,
+      }),
+    );
   return untilRebooted(transport, call);
 }
 
 async function observeReboot(transport: Transport, call: Call): Promise<ActionEnd> {
   const patience = { ...call, patienceMs: GRACE_MS };
   const boot = await bootOf(transport, call.fence, patience);
-  if (!boot) return { unknown: fault('unreachable', call.subject, 'the target cannot be reached', { effect: 'operator', outcome: 'unknown' }) };
+  if (!boot)
+    return { unknown: fault('unreachable', call.subject, 'the target cannot be reached', { effect: 'operator', outcome: 'unknown' }) };
   if (boot.before !== 'none') {
-    if (boot.exit !== 'running' && boot.exit !== '0' && boot.exit !== 'absent' && boot.before === boot.now) return failed(fault('command-failed', call.subject, 'the reboot was refused', { found: `exit code ${boot.exit}` }));
+    if (boot.exit !== 'running' && boot.exit !== '0' && boot.exit !== 'absent' && boot.before === boot.now)
+      return failed(fault('command-failed', call.subject, 'the reboot was refused', { found: `exit code ${boot.exit}` }));
     if (boot.exit !== 'absent') return untilRebooted(transport, call);
   }
   const end = await observeJob(transport, call.fence, patience);
@@ -70,12 +89,22 @@ async function observeReboot(transport: Transport, call: Call): Promise<ActionEn
 /** Asks until the boot id is another than before; away is what it is expected to be meanwhile. */
 async function untilRebooted(transport: Transport, call: Call): Promise<ActionEnd> {
   while (!call.signal.aborted && Date.now() < call.deadline) {
-    const boot = await bootOf(transport, call.fence, { ...call, deadline: Math.min(call.deadline, Date.now() + 10_000), patienceMs: 2_000 });
-    if (boot && boot.before !== 'none' && boot.before !== boot.now) return { outcome: 'success', result: { exit: 0, stdout: `boot id ${boot.before} → ${boot.now}`, stderr: '' } };
+    const boot = await bootOf(transport, call.fence, {
+      ...call,
+      deadline: Math.min(call.deadline, Date.now() + 10_000),
+      patienceMs: 2_000,
+    });
+    if (boot && boot.before !== 'none' && boot.before !== boot.now)
+      return { outcome: 'success', result: { exit: 0, stdout: `boot id ${boot.before} → ${boot.now}`, stderr: '' } };
     await new Promise((next) => setTimeout(next, REBOOT_POLL_MS));
   }
   if (call.signal.aborted) return { unknown: fault('cancelled', call.subject, 'cancelled', { outcome: 'unknown' }) };
-  return failed(fault('timeout', call.subject, 'the target did not come back from its reboot in time', { outcome: 'applied', remedy: 'Look at its console; give the state a longer `timeout` if that is normal.' }));
+  return failed(
+    fault('timeout', call.subject, 'the target did not come back from its reboot in time', {
+      outcome: 'applied',
+      remedy: 'Look at its console; give the state a longer `timeout` if that is normal.',
+    }),
+  );
 }
 
 function failed(why: ReturnType<typeof fault>): ActionEnd {

@@ -40,7 +40,10 @@ function matchesHost(patterns: string, label: string): boolean {
 }
 
 function globMatches(pattern: string, text: string): boolean {
-  const expression = pattern.replaceAll(/[.+^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*').replaceAll('?', '.');
+  const expression = pattern
+    .replaceAll(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.');
   return new RegExp(`^${expression}$`).test(text);
 }
 

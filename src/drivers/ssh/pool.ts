@@ -82,11 +82,28 @@ export class SshPool {
     const last = settings.jumps.at(-1);
     if (last === undefined) return connect(subject, settings);
     const jump = settingsFor(last, jumpConnect(last, settings.config));
-    const { connected } = await this.#connected(last, { ...jump, jumps: [...jump.jumps, ...settings.jumps.slice(0, -1)], ...(settings.passphrase === undefined ? {} : { passphrase: settings.passphrase }) });
-    if (!connected.ok) return { ok: false, fault: fault('ssh-jump', subject, `the jump host ${last} cannot be used`, { effect: connected.fault.effect, cause: connected.fault }) };
+    const { connected } = await this.#connected(last, {
+      ...jump,
+      jumps: [...jump.jumps, ...settings.jumps.slice(0, -1)],
+      ...(settings.passphrase === undefined ? {} : { passphrase: settings.passphrase }),
+    });
+    if (!connected.ok)
+      return {
+        ok: false,
+        fault: fault('ssh-jump', subject, `the jump host ${last} cannot be used`, {
+          effect: connected.fault.effect,
+          cause: connected.fault,
+        }),
+      };
     return new Promise((resolve) =>
       connected.client.forwardOut('127.0.0.1', 0, settings.host, settings.port, (error, stream) => {
-        if (error) resolve({ ok: false, fault: fault('ssh-unreachable', subject, `${settings.host}:${settings.port} cannot be reached from ${last}: ${error.message}`, { effect: 'retry' }) });
+        if (error)
+          resolve({
+            ok: false,
+            fault: fault('ssh-unreachable', subject, `${settings.host}:${settings.port} cannot be reached from ${last}: ${error.message}`, {
+              effect: 'retry',
+            }),
+          });
         else resolve(connect(subject, settings, stream));
       }),
     );
@@ -96,7 +113,9 @@ export class SshPool {
     if (host.sessions >= SESSIONS) await new Promise<void>((next) => host.waiting.push(next));
     host.sessions++;
     try {
-      return host.alive ? await runOn(client, subject, command, options) : { kind: 'unreachable', fault: fault('ssh-closed', subject, 'the connection was closed', { effect: 'retry' }) };
+      return host.alive
+        ? await runOn(client, subject, command, options)
+        : { kind: 'unreachable', fault: fault('ssh-closed', subject, 'the connection was closed', { effect: 'retry' }) };
     } finally {
       host.sessions--;
       host.waiting.shift()?.();
@@ -144,7 +163,11 @@ function runOn(client: Client, subject: string, command: string, options: RunOpt
     client.once('close', onClose);
     try {
       client.exec(command, (error, stream) => {
-        if (error) return settle({ kind: 'unreachable', fault: fault('ssh-session', subject, `no session can be opened: ${error.message}`, { effect: 'retry' }) });
+        if (error)
+          return settle({
+            kind: 'unreachable',
+            fault: fault('ssh-session', subject, `no session can be opened: ${error.message}`, { effect: 'retry' }),
+          });
         channel = stream;
         let ended: Ran | undefined;
         stream.on('data', options.onStdout);
@@ -155,13 +178,19 @@ function runOn(client: Client, subject: string, command: string, options: RunOpt
         stream.on('close', () => settle(ended ?? cut(subject)));
       });
     } catch (error) {
-      settle({ kind: 'unreachable', fault: fault('ssh-session', subject, `no session can be opened: ${(error as Error).message}`, { effect: 'retry' }) });
+      settle({
+        kind: 'unreachable',
+        fault: fault('ssh-session', subject, `no session can be opened: ${(error as Error).message}`, { effect: 'retry' }),
+      });
     }
   });
 }
 
 function cut(subject: string): Ran {
-  return { kind: 'cut', fault: fault('connection-cut', subject, 'the connection was cut while the command ran', { effect: 'operator', outcome: 'unknown' }) };
+  return {
+    kind: 'cut',
+    fault: fault('connection-cut', subject, 'the connection was cut while the command ran', { effect: 'operator', outcome: 'unknown' }),
+  };
 }
 
 function sleep(ms: number, signal: AbortSignal): Promise<void> {

@@ -47,7 +47,9 @@ function configOf(file: string): { compute(host: string): Record<string, unknown
   let config = configs.get(file);
   if (!config) {
     const parsed = existsSync(file) ? SSHConfig.parse(readFileSync(file, 'utf8')) : undefined;
-    config = { compute: (host) => (parsed?.compute({ Host: host }, { ignoreCase: true, matchExec: false }) ?? {}) as Record<string, unknown> };
+    config = {
+      compute: (host) => (parsed?.compute({ Host: host }, { ignoreCase: true, matchExec: false }) ?? {}) as Record<string, unknown>,
+    };
     configs.set(file, config);
   }
   return config;
@@ -63,7 +65,12 @@ export function settingsFor(id: string, connect: SshConnect, env: NodeJS.Process
   const named = connect.identity === undefined ? list(config['identityfile']) : [connect.identity];
   const identities = named.length > 0 ? named : DEFAULT_IDENTITIES.map((name) => `~/.ssh/${name}`);
   const agentSetting = first(config['identityagent']);
-  const agent = agentSetting === 'none' ? undefined : agentSetting !== undefined && agentSetting !== 'SSH_AUTH_SOCK' ? expandHome(agentSetting) : env['SSH_AUTH_SOCK'];
+  const agent =
+    agentSetting === 'none'
+      ? undefined
+      : agentSetting !== undefined && agentSetting !== 'SSH_AUTH_SOCK'
+        ? expandHome(agentSetting)
+        : env['SSH_AUTH_SOCK'];
   const jump = connect.jump ?? first(config['proxyjump']);
   const keyAlias = first(config['hostkeyalias']);
   const files = connect.knownHosts === undefined ? list(config['userknownhostsfile']) : [connect.knownHosts];

@@ -55,7 +55,12 @@ export function judge(draft: Draft, check: Check, asking: Asking, ending: Ending
   if (retryAt >= asking.deadline) {
     return {
       passed: false,
-      fault: fault('check-failed', checkName(check), `${checkName(check)} did not pass in time (${asking.attempt} ${asking.attempt === 1 ? 'try' : 'tries'})`, { cause: why }),
+      fault: fault(
+        'check-failed',
+        checkName(check),
+        `${checkName(check)} did not pass in time (${asking.attempt} ${asking.attempt === 1 ? 'try' : 'tries'})`,
+        { cause: why },
+      ),
     };
   }
   draft.state.phase = { ...draft.state.phase, asking: { ...asking, retryAt, fault: why } } as RunPhase;

@@ -11,7 +11,8 @@ import { type Draft, type MemberCode, membersInFlight, type RunReaction, refuse,
 export function onControl(draft: Draft, control: Control): RunReaction {
   const { state } = draft;
   if (state.keys.includes(control.key)) return draft.done();
-  if (state.phase.at === 'finished') return refuse(state, control.type, `the run has ended (${state.phase.result})`, 'Plan again, and apply the new plan.');
+  if (state.phase.at === 'finished')
+    return refuse(state, control.type, `the run has ended (${state.phase.result})`, 'Plan again, and apply the new plan.');
   const answer = order(draft, control);
   if (answer) return answer;
   draft.remember(control.key);
@@ -98,10 +99,19 @@ function stop(draft: Draft, control: Extract<Control, { type: 'abort' | 'rollbac
   // Before a commit point an abort takes back what was done; where nothing can go back, a rollback is refused rather than pretended.
   const canGoBack = done && plan.steps.some((step, index) => step.kind === 'stage' && step.rollback !== undefined && index <= state.step);
   if (control.type === 'rollback' && !canGoBack)
-    return refuse(state, 'rollback', done ? 'no stage since the last commit point has a rollback' : 'nothing has been done since the last commit point', 'Abort stops the run where it is.');
+    return refuse(
+      state,
+      'rollback',
+      done ? 'no stage since the last commit point has a rollback' : 'nothing has been done since the last commit point',
+      'Abort stops the run where it is.',
+    );
   const back = canGoBack && (control.type === 'rollback' || state.committed.length === 0);
   delete state.pause;
-  const why = fault('aborted', state.run, `${control.type === 'abort' ? 'aborted' : 'rolled back'} by ${control.by}${control.reason === undefined ? '' : `: ${control.reason}`}`);
+  const why = fault(
+    'aborted',
+    state.run,
+    `${control.type === 'abort' ? 'aborted' : 'rolled back'} by ${control.by}${control.reason === undefined ? '' : `: ${control.reason}`}`,
+  );
   end(draft, 'failed', back, why);
   return undefined;
 }
@@ -118,7 +128,8 @@ function retry(draft: Draft, control: Extract<Control, { type: 'retry' }>): RunR
   const { member } = control;
   const code = codeOf(draft, member);
   const stage = stageOf(draft.plan, state);
-  if (code !== 'x' && code !== 'u') return refuse(state, 'retry', code === undefined ? 'there is no such target' : `${targetName(draft, member)} has not failed`);
+  if (code !== 'x' && code !== 'u')
+    return refuse(state, 'retry', code === undefined ? 'there is no such target' : `${targetName(draft, member)} has not failed`);
   if (state.ending) return refuse(state, 'retry', 'the run is ending');
   if (!stage || state.phase.at !== 'stage' || member < stage.base || member >= stage.base + stage.order.length)
     return refuse(state, 'retry', 'the stage of this target is over', 'Upgrade it again when the run has ended.');
@@ -141,7 +152,8 @@ function retry(draft: Draft, control: Extract<Control, { type: 'retry' }>): RunR
 function skip(draft: Draft, member: number): RunReaction | undefined {
   const { state } = draft;
   const code = codeOf(draft, member);
-  if (code !== 'x' && code !== 'u') return refuse(state, 'skip', code === undefined ? 'there is no such target' : `${targetName(draft, member)} has not failed`);
+  if (code !== 'x' && code !== 'u')
+    return refuse(state, 'skip', code === undefined ? 'there is no such target' : `${targetName(draft, member)} has not failed`);
   if (state.ending) return refuse(state, 'skip', 'the run is ending');
   draft.send(member, { type: 'skip' });
   draft.mark(member, 'k');
@@ -156,4 +168,3 @@ function skip(draft: Draft, member: number): RunReaction | undefined {
   }
   return undefined;
 }
-

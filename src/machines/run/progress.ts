@@ -17,9 +17,14 @@ export function preflight(draft: Draft, index: number, failures: Fault[]): void 
   const check = draft.plan.preflight[index];
   if (check) return ask(draft, check, (asking) => ({ at: 'preflight', index, failures, asking }));
   if (failures.length > 0) {
-    const why = fault('preflight-failed', draft.state.run, `${failures.length} of ${draft.plan.preflight.length} preflight checks did not pass: ${failures.map(faultText).join('; ')}`, {
-      remedy: 'Mend what they found; nothing has been changed.',
-    });
+    const why = fault(
+      'preflight-failed',
+      draft.state.run,
+      `${failures.length} of ${draft.plan.preflight.length} preflight checks did not pass: ${failures.map(faultText).join('; ')}`,
+      {
+        remedy: 'Mend what they found; nothing has been changed.',
+      },
+    );
     return finish(draft, 'failed', why);
   }
   if (draft.plan.approval !== undefined) draft.enter({ at: 'approval', of: 'start', text: draft.plan.approval });
@@ -74,7 +79,14 @@ export function advance(draft: Draft): void {
 /** An ending that was decided is carried out once nothing is in flight. */
 function drain(draft: Draft): void {
   const { state } = draft;
-  if (!state.ending || state.counts.inFlight > 0 || state.phase.at === 'finished' || state.phase.at === 'thawing' || state.phase.at === 'rolling-back') return;
+  if (
+    !state.ending ||
+    state.counts.inFlight > 0 ||
+    state.phase.at === 'finished' ||
+    state.phase.at === 'thawing' ||
+    state.phase.at === 'rolling-back'
+  )
+    return;
   if (state.ending.rollback) {
     draft.enter({ at: 'rolling-back', cursor: state.starts.length - 1, step: state.step });
     rollBackMore(draft);
@@ -187,12 +199,17 @@ function judgeRollback(draft: Draft): void {
     state.ending = {
       ...ending,
       result: 'failed',
-      fault: fault('rollback-incomplete', state.run, `${left.length} targets are not back: ${names.join(', ')}${left.length > 5 ? ', …' : ''}`, {
-        effect: 'operator',
-        outcome: 'unknown',
-        remedy: 'A person must look at these targets.',
-        cause: ending.fault,
-      }),
+      fault: fault(
+        'rollback-incomplete',
+        state.run,
+        `${left.length} targets are not back: ${names.join(', ')}${left.length > 5 ? ', …' : ''}`,
+        {
+          effect: 'operator',
+          outcome: 'unknown',
+          remedy: 'A person must look at these targets.',
+          cause: ending.fault,
+        },
+      ),
     };
   }
 }

@@ -119,13 +119,21 @@ function onWake(draft: Draft, message: Extract<RunMessage, { type: 'wake' }>): R
 }
 
 function stale(draft: Draft, message: { fence: Parameters<typeof fenceText>[0] }): RunReaction {
-  return { ok: false, fault: fault('stale-fence', draft.state.run, 'a result of work that is no longer wanted', { found: fenceText(message.fence) }) };
+  return {
+    ok: false,
+    fault: fault('stale-fence', draft.state.run, 'a result of work that is no longer wanted', { found: fenceText(message.fence) }),
+  };
 }
 
 function onAnswer(draft: Draft, message: Extract<RunMessage, { type: 'result' }>): RunReaction {
   const { state, plan } = draft;
   const { phase } = state;
-  if (!('asking' in phase) || phase.asking.retryAt !== undefined || state.suspended || !sameFence(message.fence, runFence(state, phase.asking.attempt)))
+  if (
+    !('asking' in phase) ||
+    phase.asking.retryAt !== undefined ||
+    state.suspended ||
+    !sameFence(message.fence, runFence(state, phase.asking.attempt))
+  )
     return stale(draft, message);
   const check = checkOf(plan, state);
   if (!check) return stale(draft, message);
@@ -163,7 +171,12 @@ function onFailed(draft: Draft, phase: AskingPhase, why: Fault): void {
     case 'preflight':
       return preflight(draft, phase.index + 1, [...phase.failures, why]);
     case 'freezing':
-      return end(draft, 'failed', false, fault('freeze-failed', state.run, 'the freeze could not be set', { cause: why, remedy: 'Nothing has been changed.' }));
+      return end(
+        draft,
+        'failed',
+        false,
+        fault('freeze-failed', state.run, 'the freeze could not be set', { cause: why, remedy: 'Nothing has been changed.' }),
+      );
     case 'gate':
     case 'barrier':
       return failStage(draft, why);
@@ -171,8 +184,14 @@ function onFailed(draft: Draft, phase: AskingPhase, why: Fault): void {
       state.suspended = why;
       return;
     case 'thawing':
-      state.unreleased = [...state.unreleased, fault('not-released', 'freeze', `the freeze could not be lifted: ${faultText(why)}`, { effect: 'operator', outcome: 'unknown', remedy: 'Lift it by hand.' })];
+      state.unreleased = [
+        ...state.unreleased,
+        fault('not-released', 'freeze', `the freeze could not be lifted: ${faultText(why)}`, {
+          effect: 'operator',
+          outcome: 'unknown',
+          remedy: 'Lift it by hand.',
+        }),
+      ];
       return finish(draft, state.ending?.result ?? 'succeeded', state.ending?.fault);
   }
 }
-

@@ -156,5 +156,6 @@ export function budgetIsSpent(draft: Draft, stage: PlanStage, group: number): bo
 /** Forgets what has failed so far in this stage: a person accepts it. O(groups). */
 export function forgiveFailures(draft: Draft): void {
   draft.updateStage({ failed: 0 });
-  for (let group = 0; group < draft.state.groups.length; group++) if (vector.get(draft.state.groups, group).failed > 0) draft.updateGroup(group, { failed: 0 });
+  for (let group = 0; group < draft.state.groups.length; group++)
+    if (vector.get(draft.state.groups, group).failed > 0) draft.updateGroup(group, { failed: 0 });
 }

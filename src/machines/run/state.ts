@@ -57,7 +57,15 @@ export type RunPhase =
 export type GroupProgress = { next: number; inFlight: number; failed: number };
 
 /** How far the present stage is. `failed` counts against the budget; a person who says `continue` forgives what has failed so far. */
-export type StageProgress = { wave: number; opened: number; active: number; inFlight: number; failed: number; starved: boolean; requeue: number[] };
+export type StageProgress = {
+  wave: number;
+  opened: number;
+  active: number;
+  inFlight: number;
+  failed: number;
+  starved: boolean;
+  requeue: number[];
+};
 
 export type Counts = { inFlight: number; deciding: number; succeeded: number; failed: number; reverted: number; skipped: number };
 
@@ -199,7 +207,10 @@ export function runFence(state: RunState, attempt: number): Fence {
 export function refuse(state: RunState, what: string, why: string, remedy?: string): RunReaction {
   return {
     ok: false,
-    fault: fault('illegal-message', state.run, `${what} is not possible: ${why}`, { found: state.phase.at, ...(remedy === undefined ? {} : { remedy }) }),
+    fault: fault('illegal-message', state.run, `${what} is not possible: ${why}`, {
+      found: state.phase.at,
+      ...(remedy === undefined ? {} : { remedy }),
+    }),
   };
 }
 

@@ -15,7 +15,10 @@ function localTime(zone: string, at: number): { day: (typeof DAYS)[number]; minu
     formats.set(zone, format);
   }
   const parts = Object.fromEntries(format.formatToParts(at).map((part) => [part.type, part.value]));
-  return { day: (parts['weekday'] as string).toLowerCase().slice(0, 3) as (typeof DAYS)[number], minute: Number(parts['hour']) * 60 + Number(parts['minute']) };
+  return {
+    day: (parts['weekday'] as string).toLowerCase().slice(0, 3) as (typeof DAYS)[number],
+    minute: Number(parts['hour']) * 60 + Number(parts['minute']),
+  };
 }
 
 function minuteOf(time: string): number {

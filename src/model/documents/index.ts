@@ -14,7 +14,12 @@ export type { Gate, Stage, Strategy, Upgrade, Window } from './upgrade.ts';
 export type DocumentBody = Inventory | Release | Procedure | Upgrade;
 export type Kind = DocumentBody['kind'];
 
-export const SCHEMAS: Record<Kind, Schema<DocumentBody>> = { Inventory: inventory, Release: release, Procedure: procedure, Upgrade: upgrade };
+export const SCHEMAS: Record<Kind, Schema<DocumentBody>> = {
+  Inventory: inventory,
+  Release: release,
+  Procedure: procedure,
+  Upgrade: upgrade,
+};
 export const KINDS = Object.keys(SCHEMAS) as Kind[];
 
 /** The JSON Schema of a kind as editors want it, with its dialect. */

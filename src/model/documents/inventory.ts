@@ -3,7 +3,9 @@ import * as s from '../schema.ts';
 import { id, text, values, version } from './common.ts';
 
 export const sshConnect = s.object({
-  host: s.optional(s.string({ minLength: 1, expected: 'a host name, an address, or a Host of ~/.ssh/config' }), { description: 'Default: the target id.' }),
+  host: s.optional(s.string({ minLength: 1, expected: 'a host name, an address, or a Host of ~/.ssh/config' }), {
+    description: 'Default: the target id.',
+  }),
   port: s.optional(s.integer({ minimum: 1, maximum: 65535 })),
   user: s.optional(s.string({ minLength: 1 })),
   identity: s.optional(s.string({ minLength: 1 }), { description: 'A private key file; ~ is the home directory.' }),

@@ -33,10 +33,13 @@ export const state = s.object({
   with: s.optional(values),
   timeout: s.optional(duration, { description: 'Default 10m.' }),
   traits: s.optional(traits),
-  attempts: s.optional(s.integer({ minimum: 1, maximum: 100 }), { description: 'How often an idempotent action is tried before its failure counts (default 1).' }),
+  attempts: s.optional(s.integer({ minimum: 1, maximum: 100 }), {
+    description: 'How often an idempotent action is tried before its failure counts (default 1).',
+  }),
   delay: s.optional(duration, { description: 'How long between two attempts (default 5s).' }),
   outcomes: s.optional(s.record(expression), {
-    description: 'Outcomes of this state beyond those of the action: each label with the condition over `result` that means it; the first that holds.',
+    description:
+      'Outcomes of this state beyond those of the action: each label with the condition over `result` that means it; the first that holds.',
   }),
   save: s.optional(s.record(expression), { description: 'Values kept for later states as values.NAME, from `result`.' }),
   on: s.optional(s.record(transition), { description: 'For each outcome the state that follows.' }),

@@ -45,7 +45,9 @@ export const release = s.object(
     version,
     title: s.optional(text),
     scheme: s.optional(scheme),
-    components: s.optional(s.record(version), { description: 'The version of each component (another product) that belongs to this release.' }),
+    components: s.optional(s.record(version), {
+      description: 'The version of each component (another product) that belongs to this release.',
+    }),
     artifacts: s.optional(s.record(artifact)),
     values: s.optional(values, { description: 'Anything procedures read as ${release.values.NAME}.' }),
     notes: s.optional(s.array(text), { description: 'What an operator should know; printed with the plan.' }),

@@ -6,8 +6,12 @@ export const strategy = s.object({
   parallel: s.optional(amount, { description: 'How many targets at a time, without groups (default 1).' }),
   groups: s.optional(amount, { description: 'How many groups at a time (default 1).' }),
   within: s.optional(amount, { description: 'How many targets at a time within a group (default 1).' }),
-  waves: s.optional(s.array(amount, { minItems: 1 }), { description: 'Canary waves: [1, "10%", rest]; targets, or groups where there are groups.' }),
-  order: s.optional(s.array(expression, { minItems: 1 }), { description: 'Expressions over `target`; smaller first, then by inventory order.' }),
+  waves: s.optional(s.array(amount, { minItems: 1 }), {
+    description: 'Canary waves: [1, "10%", rest]; targets, or groups where there are groups.',
+  }),
+  order: s.optional(s.array(expression, { minItems: 1 }), {
+    description: 'Expressions over `target`; smaller first, then by inventory order.',
+  }),
 });
 export type Strategy = s.Static<typeof strategy>;
 
@@ -22,7 +26,9 @@ export const onFailure = s.oneOf(['suspend', 'continue', 'rollback', 'fail']);
 export const stage = s.object({
   name: s.optional(name),
   title: s.optional(text),
-  select: s.optional(expression, { description: 'A condition over `target`; default: every target of the inventory with a version to change.' }),
+  select: s.optional(expression, {
+    description: 'A condition over `target`; default: every target of the inventory with a version to change.',
+  }),
   groupBy: s.optional(expression, { description: 'An expression over `target`; targets with the same value are a group.' }),
   strategy: s.optional(strategy),
   procedure: s.optional(id),
@@ -64,17 +70,15 @@ export const upgrade = s.object(
     from: s.optional(version, { description: 'The version of the product now; default: what the inventory says.' }),
     to: version,
     params: s.optional(values),
-    secrets: s.optional(
-      s.record(s.object({ env: s.optional(s.string({ minLength: 1 })), file: s.optional(s.string({ minLength: 1 })) })),
-      { description: 'Where secrets are read when they are needed: an environment variable or a file. Never written anywhere.' },
-    ),
+    secrets: s.optional(s.record(s.object({ env: s.optional(s.string({ minLength: 1 })), file: s.optional(s.string({ minLength: 1 })) })), {
+      description: 'Where secrets are read when they are needed: an environment variable or a file. Never written anywhere.',
+    }),
     approval: s.optional(text, { description: 'Ask before anything is changed; the text says what of.' }),
     window: s.optional(window),
     preflight: s.optional(s.array(check), { description: 'Must pass before anything is changed; all of them are asked.' }),
-    freeze: s.optional(
-      s.object({ acquire: check, release: check }),
-      { description: 'Makes configuration read-only from the first change to the end; released in every ending (P7).' },
-    ),
+    freeze: s.optional(s.object({ acquire: check, release: check }), {
+      description: 'Makes configuration read-only from the first change to the end; released in every ending (P7).',
+    }),
     procedure: s.optional(id, { description: 'The procedure of stages that name none.' }),
     stages: s.array(stage, { minItems: 1 }),
     postUpgrade: s.optional(s.array(check), { description: 'Jobs after the last stage, in order.' }),

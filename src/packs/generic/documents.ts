@@ -22,7 +22,12 @@ export function labDocuments(folder: string, targets: readonly LabTarget[]): Rec
     })),
     services: [
       ...(controllers.length > 0 ? [{ name: 'control-api', title: 'Control API', on: controllers, needs: 1 }] : []),
-      ...groups.map((group) => ({ name: `traffic-${group}`, title: `Traffic ${group}`, on: engines(group), needs: Math.max(1, engines(group).length - 1) })),
+      ...groups.map((group) => ({
+        name: `traffic-${group}`,
+        title: `Traffic ${group}`,
+        on: engines(group),
+        needs: Math.max(1, engines(group).length - 1),
+      })),
     ],
   };
   const releases = [
@@ -51,7 +56,10 @@ export function labDocuments(folder: string, targets: readonly LabTarget[]): Rec
           with: { command: `installer install \${to}` },
           timeout: '2m',
           traits: { disruptive: true },
-          on: { success: 'reboot', failure: { to: 'failed', message: 'the installer failed', remedy: 'Look at its output, mend the host, then retry.' } },
+          on: {
+            success: 'reboot',
+            failure: { to: 'failed', message: 'the installer failed', remedy: 'Look at its output, mend the host, then retry.' },
+          },
         },
         reboot: {
           title: 'Rebooting',
@@ -68,7 +76,11 @@ export function labDocuments(folder: string, targets: readonly LabTarget[]): Rec
           attempts: 5,
           delay: '500ms',
           outcomes: { 'wrong-version': 'result.status == 200 && result.body.version != to' },
-          on: { success: 'upgraded', failure: 'failed', 'wrong-version': { to: 'failed', message: 'it runs another version than was installed' } },
+          on: {
+            success: 'upgraded',
+            failure: 'failed',
+            'wrong-version': { to: 'failed', message: 'it runs another version than was installed' },
+          },
         },
         upgraded: { final: true },
         failed: { final: true, result: 'failed' },
@@ -80,8 +92,21 @@ export function labDocuments(folder: string, targets: readonly LabTarget[]): Rec
       title: 'Back to the version before',
       start: 'uninstall',
       states: {
-        uninstall: { title: 'Uninstalling', action: 'ssh.run', with: { command: 'installer rollback' }, timeout: '2m', traits: { disruptive: true }, on: { success: 'reboot', failure: 'failed' } },
-        reboot: { title: 'Rebooting', action: 'ssh.reboot', with: { command: 'reboot' }, timeout: '2m', on: { success: 'back', failure: 'failed' } },
+        uninstall: {
+          title: 'Uninstalling',
+          action: 'ssh.run',
+          with: { command: 'installer rollback' },
+          timeout: '2m',
+          traits: { disruptive: true },
+          on: { success: 'reboot', failure: 'failed' },
+        },
+        reboot: {
+          title: 'Rebooting',
+          action: 'ssh.reboot',
+          with: { command: 'reboot' },
+          timeout: '2m',
+          on: { success: 'back', failure: 'failed' },
+        },
         back: { final: true },
         failed: { final: true, result: 'failed' },
       },
@@ -99,8 +124,24 @@ export function labDocuments(folder: string, targets: readonly LabTarget[]): Rec
       ? {}
       : {
           freeze: {
-            acquire: { name: 'freeze', title: 'Make configuration read-only', target: first, action: 'http.put', with: { url: '/freeze' }, timeout: '20s', every: '500ms' },
-            release: { name: 'thaw', title: 'Allow configuration changes again', target: first, action: 'http.delete', with: { url: '/freeze' }, timeout: '60s', every: '500ms' },
+            acquire: {
+              name: 'freeze',
+              title: 'Make configuration read-only',
+              target: first,
+              action: 'http.put',
+              with: { url: '/freeze' },
+              timeout: '20s',
+              every: '500ms',
+            },
+            release: {
+              name: 'thaw',
+              title: 'Allow configuration changes again',
+              target: first,
+              action: 'http.delete',
+              with: { url: '/freeze' },
+              timeout: '60s',
+              every: '500ms',
+            },
           },
         }),
     stages: [
@@ -111,7 +152,16 @@ export function labDocuments(folder: string, targets: readonly LabTarget[]): Rec
               name: 'controllers',
               select: 'target.labels.role == "controller"',
               strategy: { parallel: 'all' },
-              barrier: { name: 'controllers-answer', title: 'The controllers answer with the new version', target: first, action: 'http.get', with: { url: '/version' }, passes: 'result.body.version == to', timeout: '60s', every: '500ms' },
+              barrier: {
+                name: 'controllers-answer',
+                title: 'The controllers answer with the new version',
+                target: first,
+                action: 'http.get',
+                with: { url: '/version' },
+                passes: 'result.body.version == to',
+                timeout: '60s',
+                every: '500ms',
+              },
               onFailure: 'rollback',
             },
             { commit: 'controllers' },

@@ -161,7 +161,8 @@ export class LabHost {
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
     request.resume();
-    const answer = (status: number, body: unknown) => response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+    const answer = (status: number, body: unknown) =>
+      response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     const frozen = this.#read('frozen');
     const fence = String(request.headers['upshift-fence'] ?? '');
     const route = `${request.method} ${request.url}`;

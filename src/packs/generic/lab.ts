@@ -5,8 +5,8 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ssh2 from 'ssh2';
 import { stringify } from 'yaml';
-import { type HostOptions, prepareHost } from './host.ts';
 import { labDocuments } from './documents.ts';
+import { type HostOptions, prepareHost } from './host.ts';
 
 export type LabOptions = {
   folder: string;
@@ -38,7 +38,11 @@ export function parseFault(text: string): { target: string; action: string; time
 export function labTargets(options: Pick<LabOptions, 'hosts' | 'controllers' | 'groups'>): Pick<LabTarget, 'id' | 'role' | 'group'>[] {
   const names = ['east', 'west', 'north', 'south'];
   return [
-    ...Array.from({ length: options.controllers }, (_, index) => ({ id: `c-${index + 1}`, role: 'controller' as const, group: 'controllers' })),
+    ...Array.from({ length: options.controllers }, (_, index) => ({
+      id: `c-${index + 1}`,
+      role: 'controller' as const,
+      group: 'controllers',
+    })),
     ...Array.from({ length: options.hosts }, (_, index) => {
       const group = Math.floor((index * options.groups) / options.hosts);
       return { id: `se-${index + 1}`, role: 'engine' as const, group: names[group] ?? `group-${group + 1}` };
@@ -58,10 +62,12 @@ export async function startLab(given: LabOptions): Promise<Lab> {
   const started = await Promise.all(
     labTargets(options).map(async (target) => {
       const folder = join(options.folder, 'targets', target.id);
-      const faults = Object.fromEntries(options.fail.flatMap((text) => {
-        const one = parseFault(text);
-        return one?.target === target.id ? [[one.action, one.times]] : [];
-      }));
+      const faults = Object.fromEntries(
+        options.fail.flatMap((text) => {
+          const one = parseFault(text);
+          return one?.target === target.id ? [[one.action, one.times]] : [];
+        }),
+      );
       prepareHost(folder, '1.0.0', faults);
       const key = ssh2.utils.generateKeyPairSync('ed25519');
       const hostOptions: HostOptions = {

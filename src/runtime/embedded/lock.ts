@@ -20,7 +20,9 @@ export function tryLock(folder: string): Lock | undefined {
     database = new DatabaseSync(join(folder, 'lock.sqlite'), { timeout: 0 });
   } catch (error) {
     throw new FaultError(
-      fault('data-folder', folder, `the data folder ${folder} cannot be used: ${(error as Error).message}`, { remedy: 'Name another with --data, or give this user permission.' }),
+      fault('data-folder', folder, `the data folder ${folder} cannot be used: ${(error as Error).message}`, {
+        remedy: 'Name another with --data, or give this user permission.',
+      }),
     );
   }
   try {
@@ -28,7 +30,11 @@ export function tryLock(folder: string): Lock | undefined {
   } catch (error) {
     database.close();
     if (((error as { errcode?: number }).errcode ?? 0) % 256 === BUSY) return undefined;
-    throw new FaultError(fault('data-folder', folder, `the data folder ${folder} cannot be locked: ${(error as Error).message}`, { remedy: 'Check permissions and space, or name another folder with --data.' }));
+    throw new FaultError(
+      fault('data-folder', folder, `the data folder ${folder} cannot be locked: ${(error as Error).message}`, {
+        remedy: 'Check permissions and space, or name another folder with --data.',
+      }),
+    );
   }
   writeFileSync(join(folder, 'owner.json'), JSON.stringify({ pid: process.pid, since: new Date().toISOString() }));
   return { release: () => database.close() };

@@ -23,13 +23,25 @@ type VectorField = (typeof VECTORS)[number];
 
 /** SQLite's primary result codes that are operating errors, with what a person can do. */
 const TROUBLES: Record<number, { kind: string; message: string; remedy: string }> = {
-  5: { kind: 'database-busy', message: 'the database is locked by another process', remedy: 'Wait for it, or end the process that holds it.' },
+  5: {
+    kind: 'database-busy',
+    message: 'the database is locked by another process',
+    remedy: 'Wait for it, or end the process that holds it.',
+  },
   6: { kind: 'database-busy', message: 'the database is locked', remedy: 'Wait for it, or end the process that holds it.' },
-  8: { kind: 'database-read-only', message: 'the database cannot be written', remedy: 'Give this user write permission for the file and its folder.' },
+  8: {
+    kind: 'database-read-only',
+    message: 'the database cannot be written',
+    remedy: 'Give this user write permission for the file and its folder.',
+  },
   10: { kind: 'database-io', message: 'the disk does not do what it is asked', remedy: 'Look at the disk and at the kernel log.' },
   11: { kind: 'database-damaged', message: 'the database is damaged', remedy: 'Restore it from a copy; keep the damaged file.' },
   13: { kind: 'disk-full', message: 'the disk is full', remedy: 'Free some space; the run goes on by itself.' },
-  14: { kind: 'database-unopenable', message: 'the database cannot be opened', remedy: 'Check that the folder exists and that this user may write there.' },
+  14: {
+    kind: 'database-unopenable',
+    message: 'the database cannot be opened',
+    remedy: 'Check that the folder exists and that this user may write there.',
+  },
   26: { kind: 'database-foreign', message: 'the file is no database', remedy: 'Name another folder with --data.' },
 };
 
@@ -68,7 +80,10 @@ export class SqliteStore implements Store {
     const number = (pragma: string) => Object.values(this.#database.prepare(`PRAGMA ${pragma}`).get() ?? {})[0] as number;
     const version = number('user_version');
     const application = number('application_id');
-    if (version > 0 && application !== APPLICATION_ID) throw new FaultError(fault('database-foreign', this.#file, 'the file is a database of another program', { remedy: 'Name another folder with --data.' }));
+    if (version > 0 && application !== APPLICATION_ID)
+      throw new FaultError(
+        fault('database-foreign', this.#file, 'the file is a database of another program', { remedy: 'Name another folder with --data.' }),
+      );
     if (version > MIGRATIONS.length)
       throw new FaultError(
         fault('database-newer', this.#file, 'a newer Upshift has written this database', {
@@ -78,9 +93,13 @@ export class SqliteStore implements Store {
         }),
       );
     if (readOnly) return;
-    this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;');
+    this.#database.exec(
+      'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;',
+    );
     for (let next = version; next < MIGRATIONS.length; next++)
-      this.#transaction(() => this.#database.exec(`${MIGRATIONS[next]}; PRAGMA user_version = ${next + 1}; PRAGMA application_id = ${APPLICATION_ID};`));
+      this.#transaction(() =>
+        this.#database.exec(`${MIGRATIONS[next]}; PRAGMA user_version = ${next + 1}; PRAGMA application_id = ${APPLICATION_ID};`),
+      );
   }
 
   createRun(run: string, plan: Plan, state: RunState, at: number): void {
@@ -106,14 +125,18 @@ export class SqliteStore implements Store {
 
   loadRun(run: string): StoredRun | undefined {
     return this.#guard(() => {
-      const row = this.#statement('SELECT number, digest, createdAt, state FROM run WHERE id = ?').get(run) as { number: number; digest: string; createdAt: number; state: string } | undefined;
+      const row = this.#statement('SELECT number, digest, createdAt, state FROM run WHERE id = ?').get(run) as
+        | { number: number; digest: string; createdAt: number; state: string }
+        | undefined;
       if (!row) return undefined;
       const plan = JSON.parse((this.#statement('SELECT body FROM plan WHERE digest = ?').get(row.digest) as { body: string }).body) as Plan;
       const head = JSON.parse(row.state) as RunState;
       const written = { members: [], starts: [], groups: [] } as Record<VectorField, readonly (readonly unknown[])[]>;
       for (const field of VECTORS) {
         const { length } = head[field];
-        const chunks = (this.#statement('SELECT body FROM chunk WHERE run = ? AND field = ? ORDER BY place').all(row.number, field) as { body: string }[]).map((chunk) => JSON.parse(chunk.body) as unknown[]);
+        const chunks = (
+          this.#statement('SELECT body FROM chunk WHERE run = ? AND field = ? ORDER BY place').all(row.number, field) as { body: string }[]
+        ).map((chunk) => JSON.parse(chunk.body) as unknown[]);
         // A vector that was replaced by a shorter one leaves chunks behind that its length does not reach.
         const needed: unknown[][] = [];
         let count = 0;
@@ -126,7 +149,9 @@ export class SqliteStore implements Store {
         (head as Record<VectorField, unknown>)[field] = { length, chunks: needed };
       }
       this.#runs.set(run, { number: row.number, written });
-      const members = (this.#statement('SELECT state FROM member WHERE run = ? ORDER BY member').all(row.number) as { state: string }[]).map((member) => JSON.parse(member.state) as TargetState);
+      const members = (
+        this.#statement('SELECT state FROM member WHERE run = ? ORDER BY member').all(row.number) as { state: string }[]
+      ).map((member) => JSON.parse(member.state) as TargetState);
       return { plan, state: head, members, createdAt: row.createdAt };
     });
   }
@@ -139,12 +164,25 @@ export class SqliteStore implements Store {
       this.#guard(() =>
         this.#transaction(() => {
           if (commit.state) this.#writeState(commit.run, commit.state);
-          const member = this.#statement('INSERT INTO member (run, member, state) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state');
+          const member = this.#statement(
+            'INSERT INTO member (run, member, state) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state',
+          );
           for (const state of commit.members) member.run(number, state.member, JSON.stringify(state));
-          const history = this.#statement('INSERT INTO history (run, at, machine, type, body, change, refused) VALUES (?, ?, ?, ?, ?, ?, ?)');
-          for (const one of commit.history) history.run(number, one.at, machineNumber(one.machine), one.type, one.body, one.change, one.refused ? 1 : 0);
+          const history = this.#statement(
+            'INSERT INTO history (run, at, machine, type, body, change, refused) VALUES (?, ?, ?, ?, ?, ?, ?)',
+          );
+          for (const one of commit.history)
+            history.run(number, one.at, machineNumber(one.machine), one.type, one.body, one.change, one.refused ? 1 : 0);
           for (const one of commit.outputs)
-            this.#run('INSERT INTO output (run, machine, visit, attempt, at, text) VALUES (?, ?, ?, ?, ?, ?)', number, machineNumber(one.machine), one.visit, one.attempt, one.at, one.text);
+            this.#run(
+              'INSERT INTO output (run, machine, visit, attempt, at, text) VALUES (?, ?, ?, ?, ?, ?)',
+              number,
+              machineNumber(one.machine),
+              one.visit,
+              one.attempt,
+              one.at,
+              one.text,
+            );
           for (const one of commit.versions)
             this.#run(
               'INSERT INTO version (target, product, version, at) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET product = excluded.product, version = excluded.version, at = excluded.at',
@@ -171,7 +209,13 @@ export class SqliteStore implements Store {
       if (last === vector.chunks) continue;
       for (let place = 0; place < vector.chunks.length; place++) {
         if (vector.chunks[place] === last[place]) continue;
-        this.#run('INSERT INTO chunk (run, field, place, body) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body', known.number, field, place, JSON.stringify(vector.chunks[place]));
+        this.#run(
+          'INSERT INTO chunk (run, field, place, body) VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET body = excluded.body',
+          known.number,
+          field,
+          place,
+          JSON.stringify(vector.chunks[place]),
+        );
       }
       known.written = { ...known.written, [field]: vector.chunks };
     }
@@ -191,7 +235,13 @@ export class SqliteStore implements Store {
     this.#guard(() =>
       this.#transaction(() => {
         this.#run('DELETE FROM unstarted WHERE run = ?', number);
-        for (const mark of marks) this.#run('INSERT INTO unstarted (run, machine, work) VALUES (?, ?, ?) ON CONFLICT DO NOTHING', number, machineNumber(mark.machine), mark.key);
+        for (const mark of marks)
+          this.#run(
+            'INSERT INTO unstarted (run, machine, work) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+            number,
+            machineNumber(mark.machine),
+            mark.key,
+          );
       }),
     );
   }
@@ -211,7 +261,13 @@ export class SqliteStore implements Store {
         .all()
         .map((row) => {
           const { id, wanted, endedAt, result, ...rest } = row as Record<string, string | number | null>;
-          return { run: id, to: wanted, ...rest, ...(endedAt === null ? {} : { endedAt }), ...(result === null ? {} : { result }) } as RunSummary;
+          return {
+            run: id,
+            to: wanted,
+            ...rest,
+            ...(endedAt === null ? {} : { endedAt }),
+            ...(result === null ? {} : { result }),
+          } as RunSummary;
         }),
     );
   }
@@ -220,8 +276,16 @@ export class SqliteStore implements Store {
     const { number } = this.#known(run);
     const { after = 0, limit = 1_000_000, machine } = options;
     return this.#guard(() =>
-      this.#statement('SELECT seq, at, machine, type, body, change, refused FROM history WHERE run = ? AND seq > ? AND (? IS NULL OR machine = ?) ORDER BY seq LIMIT ?')
-        .all(number, after, machine === undefined ? null : machineNumber(machine), machine === undefined ? null : machineNumber(machine), limit)
+      this.#statement(
+        'SELECT seq, at, machine, type, body, change, refused FROM history WHERE run = ? AND seq > ? AND (? IS NULL OR machine = ?) ORDER BY seq LIMIT ?',
+      )
+        .all(
+          number,
+          after,
+          machine === undefined ? null : machineNumber(machine),
+          machine === undefined ? null : machineNumber(machine),
+          limit,
+        )
         .map((row) => {
           const record = row as { seq: number; at: number; machine: number; type: string; body: string; change: string; refused: number };
           return { ...record, machine: machineOf(record.machine), refused: record.refused !== 0 };

@@ -1,12 +1,22 @@
 /** Keeps everything in memory. A crash is simulated by opening another loop on the same store. */
-import { type Fault, FaultError } from '../../model/fault.ts';
+
 import type { MachineId } from '../../machines/machine.ts';
 import type { RunState } from '../../machines/run/state.ts';
 import type { TargetState } from '../../machines/target.ts';
+import { type Fault, FaultError } from '../../model/fault.ts';
 import type { Plan } from '../../planning/plan.ts';
 import type { Commit, HistoryRecord, KnownVersion, OutputRecord, RunSummary, Store, StoredRun, WorkMark } from '../ports.ts';
 
-type Kept = { plan: Plan; state: string; members: Map<number, string>; history: (HistoryRecord & { seq: number })[]; outputs: OutputRecord[]; unstarted: WorkMark[]; createdAt: number; summary: RunSummary };
+type Kept = {
+  plan: Plan;
+  state: string;
+  members: Map<number, string>;
+  history: (HistoryRecord & { seq: number })[];
+  outputs: OutputRecord[];
+  unstarted: WorkMark[];
+  createdAt: number;
+  summary: RunSummary;
+};
 
 export class MemoryStore implements Store {
   readonly #runs = new Map<string, Kept>();
@@ -16,8 +26,25 @@ export class MemoryStore implements Store {
 
   createRun(run: string, plan: Plan, state: RunState, at: number): void {
     this.#check();
-    const summary: RunSummary = { run, upgrade: plan.upgrade, product: plan.product, to: plan.to, createdAt: at, phase: state.phase.at, digest: plan.digest };
-    this.#runs.set(run, { plan, state: JSON.stringify(state), members: new Map(), history: [], outputs: [], unstarted: [], createdAt: at, summary });
+    const summary: RunSummary = {
+      run,
+      upgrade: plan.upgrade,
+      product: plan.product,
+      to: plan.to,
+      createdAt: at,
+      phase: state.phase.at,
+      digest: plan.digest,
+    };
+    this.#runs.set(run, {
+      plan,
+      state: JSON.stringify(state),
+      members: new Map(),
+      history: [],
+      outputs: [],
+      unstarted: [],
+      createdAt: at,
+      summary,
+    });
   }
 
   loadRun(run: string): StoredRun | undefined {
@@ -33,7 +60,11 @@ export class MemoryStore implements Store {
     if (commit.state) {
       kept.state = JSON.stringify(commit.state);
       const { phase } = commit.state;
-      kept.summary = { ...kept.summary, phase: phase.at, ...(phase.at === 'finished' ? { result: phase.result, endedAt: phase.endedAt } : {}) };
+      kept.summary = {
+        ...kept.summary,
+        phase: phase.at,
+        ...(phase.at === 'finished' ? { result: phase.result, endedAt: phase.endedAt } : {}),
+      };
     }
     for (const member of commit.members) kept.members.set(member.member, JSON.stringify(member));
     for (const one of commit.history) kept.history.push({ ...one, seq: kept.history.length + 1 });
@@ -59,7 +90,9 @@ export class MemoryStore implements Store {
 
   history(run: string, options: { after?: number; limit?: number; machine?: MachineId } = {}) {
     const { after = 0, limit = Number.POSITIVE_INFINITY, machine } = options;
-    return this.#kept(run).history.filter((one) => one.seq > after && (machine === undefined || one.machine === machine)).slice(0, limit);
+    return this.#kept(run)
+      .history.filter((one) => one.seq > after && (machine === undefined || one.machine === machine))
+      .slice(0, limit);
   }
 
   outputs(run: string, machine: MachineId): OutputRecord[] {

@@ -24,7 +24,10 @@ export class VirtualClock implements Clock {
 
   /** The moment of the next timer; undefined where there is none. */
   next(): number | undefined {
-    return this.#timers.reduce<number | undefined>((least, timer) => (least === undefined || timer.at < least ? timer.at : least), undefined);
+    return this.#timers.reduce<number | undefined>(
+      (least, timer) => (least === undefined || timer.at < least ? timer.at : least),
+      undefined,
+    );
   }
 
   /** Goes to the next timer and calls it; false where there is none. */
