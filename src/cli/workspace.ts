@@ -78,7 +78,7 @@ export function memberOf(plan: Plan, codes: (member: number) => string, id: stri
       if (plan.targets[index]?.id === id) found.push(step.base + position);
     });
   }
-  const pressing = found.filter((member) => 'dxufb'.includes(codes(member)));
+  const pressing = found.filter((member) => 'dxuyvfb'.includes(codes(member)));
   const member = pressing.at(-1) ?? found.at(-1);
   if (member !== undefined) return member;
   const meant = nearest(

@@ -10,6 +10,7 @@
  * Invariants
  * - L1 Work is started only after the commit of the state that demands it (P1), and only if it is in `outstanding` of that state (P2).
  * - L2 A message and all that it sends are handled in one commit, or, where one of them is refused, not at all.
+ * - L4 Work that has ended is not begun again before its end was handled, however late that is.
  * - L3 At a start, an action that may have begun before is told to its machine as unknown (P4); one that surely did not is started.
  */
 
@@ -28,7 +29,13 @@ import type { Clock, Commit, Executor, HistoryRecord, Store, WorkMark } from './
 const MAX_TURN = 2_000;
 const COMMIT_RETRY_MS = 1_000;
 
-type Envelope = { to: MachineId; message: AnyMessage; answer?: (refused: Fault | undefined) => void };
+type Envelope = {
+  to: MachineId;
+  message: AnyMessage;
+  answer?: (refused: Fault | undefined) => void;
+  /** The work whose end this tells. */
+  work?: string;
+};
 
 type Turn = {
   run: RunState;
@@ -36,6 +43,7 @@ type Turn = {
   history: HistoryRecord[];
   versions: Commit['versions'];
   answers: (() => void)[];
+  ended: { machine: MachineId; work: string }[];
 };
 
 export type LoopOptions = {
@@ -152,7 +160,8 @@ export class RunLoop {
           effect: 'operator',
           outcome: 'unknown',
         });
-        this.#post({ to: state.member, message: { type: 'result', fence: work.fence, ending: { kind: 'unknown', fault: why } } });
+        this.#works(state.member).set(workKey(work), () => {});
+        this.#ended(state.member, workKey(work), { type: 'result', fence: work.fence, ending: { kind: 'unknown', fault: why } });
       }
     }
   }
@@ -164,6 +173,12 @@ export class RunLoop {
       this.#machines.set(member, machine);
     }
     return machine as Machine<TargetState, TargetMessage, AnyMessage>;
+  }
+
+  #works(machine: MachineId): Map<string, () => void> {
+    const works = this.#work.get(machine) ?? new Map<string, () => void>();
+    this.#work.set(machine, works);
+    return works;
   }
 
   #post(envelope: Envelope): void {
@@ -192,7 +207,7 @@ export class RunLoop {
 
   #handle(): Turn | undefined {
     if (this.#queue.length === 0 && this.#outputs.length === 0) return undefined;
-    const turn: Turn = { run: this.#state, members: new Map(), history: [], versions: [], answers: [] };
+    const turn: Turn = { run: this.#state, members: new Map(), history: [], versions: [], answers: [], ended: [] };
     const batch = this.#queue.splice(0, this.#options.maxTurn ?? MAX_TURN);
     for (const envelope of batch) this.#deliver(turn, envelope);
     return turn;
@@ -237,6 +252,7 @@ export class RunLoop {
       for (const one of history) turn.history.push(one);
       for (const one of versions) turn.versions.push(one);
     }
+    if (envelope.work !== undefined) turn.ended.push({ machine: envelope.to, work: envelope.work });
     if (envelope.answer) {
       const answer = envelope.answer;
       turn.answers.push(() => answer(refused));
@@ -280,6 +296,7 @@ export class RunLoop {
     const runChanged = turn.run !== this.#state;
     this.#state = turn.run;
     for (const [member, state] of turn.members) this.#members.set(member, state);
+    for (const { machine, work } of turn.ended) this.#work.get(machine)?.delete(work);
     for (const answer of turn.answers) answer();
     if (runChanged) this.#reconcile('run', this.#runMachine.outstanding(turn.run));
     for (const [member, state] of turn.members) {
@@ -310,8 +327,7 @@ export class RunLoop {
       if (work.kind === 'action') this.#unstarted.push({ machine, key });
       return;
     }
-    const works = this.#work.get(machine) ?? new Map<string, () => void>();
-    this.#work.set(machine, works);
+    const works = this.#works(machine);
     if (work.kind === 'timer') {
       works.set(
         key,
@@ -330,11 +346,12 @@ export class RunLoop {
     );
   }
 
+  /** L4: the work stays on the books, so that it is not begun again, until what it ended with is handled. */
   #ended(machine: MachineId, key: string, message: TargetMessage & RunMessage): void {
     const works = this.#work.get(machine);
-    if (!works?.delete(key)) return;
-    if (works.size === 0) this.#work.delete(machine);
-    this.#post({ to: machine, message });
+    if (!works?.has(key)) return;
+    works.set(key, () => {});
+    this.#post({ to: machine, message, work: key });
   }
 }
 

@@ -80,7 +80,7 @@ export function runView(source: ViewSource, options: { all?: boolean; limit?: nu
     if (step.kind !== 'stage') continue;
     for (let position = 0; position < step.order.length && members.length < limit; position++) {
       const code = codes[step.base + position] as keyof typeof MEMBER_STATUS;
-      if (options.all || 'fdbxu'.includes(code)) members.push(memberView(source, step, position, MEMBER_STATUS[code]));
+      if (options.all || 'fdbxuyv'.includes(code)) members.push(memberView(source, step, position, MEMBER_STATUS[code]));
     }
   }
   return {

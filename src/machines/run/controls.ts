@@ -1,11 +1,10 @@
 /** What a person may order: pause, continue, approve, abort, roll back, retry, skip, decide. */
 import { fault } from '../../model/fault.ts';
-import * as vector from '../../model/vector.ts';
 import type { Control } from '../messages.ts';
 import { ask, checkOf } from './checks.ts';
 import { advance, end, freeze, nextStep, nextWave, postUpgrade, targetName } from './progress.ts';
-import { fill, forgiveFailures, groupOf } from './schedule.ts';
-import { type Draft, type MemberCode, membersInFlight, type RunReaction, refuse, stageOf } from './state.ts';
+import { fill, forgiveFailures, uncountFailure } from './schedule.ts';
+import { type Draft, isFailed, type MemberCode, membersInFlight, type RunReaction, refuse, stageOf } from './state.ts';
 
 /** Handles an order. The same key twice is the same order: the second changes nothing and is no fault (P10). */
 export function onControl(draft: Draft, control: Control): RunReaction {
@@ -71,9 +70,11 @@ function goOn(draft: Draft): RunReaction | undefined {
     case 'post-upgrade':
       postUpgrade(draft, state.phase.index + 1);
       break;
-    default:
-      forgiveFailures(draft);
+    default: {
+      const stage = stageOf(draft.plan, state);
+      if (stage && state.stage) forgiveFailures(draft, stage);
       proceed(draft);
+    }
   }
   return undefined;
 }
@@ -128,7 +129,7 @@ function retry(draft: Draft, control: Extract<Control, { type: 'retry' }>): RunR
   const { member } = control;
   const code = codeOf(draft, member);
   const stage = stageOf(draft.plan, state);
-  if (code !== 'x' && code !== 'u')
+  if (!isFailed(code))
     return refuse(state, 'retry', code === undefined ? 'there is no such target' : `${targetName(draft, member)} has not failed`);
   if (state.ending) return refuse(state, 'retry', 'the run is ending');
   if (!stage || state.phase.at !== 'stage' || member < stage.base || member >= stage.base + stage.order.length)
@@ -138,11 +139,11 @@ function retry(draft: Draft, control: Extract<Control, { type: 'retry' }>): RunR
   if (counter <= known) return refuse(state, 'retry', `the retry counter is ${known} already, ${counter} is not above it`);
   if (state.stage?.requeue.includes(member)) return refuse(state, 'retry', `${targetName(draft, member)} waits for its turn already`);
   if (state.pause) return refuse(state, 'retry', 'the run is paused', 'Continue it first.');
-  const group = groupOf(stage, member - stage.base);
-  const before = vector.get(state.groups, group);
-  const after = { ...before, failed: Math.max(0, before.failed - 1) };
-  draft.updateGroup(group, after);
-  draft.updateStage({ failed: Math.max(0, (state.stage?.failed ?? 0) - 1), requeue: [...(state.stage?.requeue ?? []), member] });
+  uncountFailure(draft, stage, member);
+  // From now on its failure is history: it waits for its turn, and may fail anew.
+  if (code === 'x') draft.mark(member, 'y');
+  if (code === 'u') draft.mark(member, 'v');
+  draft.updateStage({ requeue: [...(state.stage?.requeue ?? []), member] });
   state.retries = { ...state.retries, [member]: counter };
   delete state.suspended;
   proceed(draft);
@@ -152,19 +153,19 @@ function retry(draft: Draft, control: Extract<Control, { type: 'retry' }>): RunR
 function skip(draft: Draft, member: number): RunReaction | undefined {
   const { state } = draft;
   const code = codeOf(draft, member);
-  if (code !== 'x' && code !== 'u')
+  if (!isFailed(code))
     return refuse(state, 'skip', code === undefined ? 'there is no such target' : `${targetName(draft, member)} has not failed`);
   if (state.ending) return refuse(state, 'skip', 'the run is ending');
+  const stage = stageOf(draft.plan, state);
+  const current = stage && state.phase.at === 'stage' && member >= stage.base && member < stage.base + stage.order.length;
+  if (current) {
+    uncountFailure(draft, stage, member);
+    draft.updateStage({ requeue: state.stage?.requeue.filter((one) => one !== member) ?? [] });
+  }
   draft.send(member, { type: 'skip' });
   draft.mark(member, 'k');
-  const stage = stageOf(draft.plan, state);
-  if (stage && state.phase.at === 'stage' && member >= stage.base && member < stage.base + stage.order.length) {
-    const group = groupOf(stage, member - stage.base);
-    const { failed } = vector.get(state.groups, group);
-    draft.updateGroup(group, { failed: Math.max(0, failed - 1) });
-    draft.updateStage({ failed: Math.max(0, (state.stage?.failed ?? 0) - 1) });
-    if (state.suspended && (state.stage?.failed ?? 0) === 0) delete state.suspended;
-    if (!state.suspended) proceed(draft);
-  }
+  if (!current) return undefined;
+  if (state.suspended && state.stage?.failed === 0) delete state.suspended;
+  if (!state.suspended) proceed(draft);
   return undefined;
 }

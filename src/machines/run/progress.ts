@@ -3,7 +3,7 @@ import { type Fault, fault, faultText } from '../../model/fault.ts';
 import * as vector from '../../model/vector.ts';
 import { memberAt, type PlanStage, type PlanStep, stageWidth } from '../../planning/plan.ts';
 import { ask } from './checks.ts';
-import { fill, openStage, waveIsOver } from './schedule.ts';
+import { fill, isHeld, openStage, waveIsOver } from './schedule.ts';
 import { type Draft, membersInFlight, type RunResult, stageOf } from './state.ts';
 
 /** The first phase after `start`. */
@@ -69,11 +69,21 @@ export function advance(draft: Draft): void {
   const { state } = draft;
   const stage = stageOf(draft.plan, state);
   if (state.phase.at === 'stage' && stage) {
-    if (state.suspended || state.ending || !waveIsOver(draft, stage)) return drain(draft);
-    return soak(draft, stage);
+    if (state.suspended || state.ending) return drain(draft);
+    if (waveIsOver(draft, stage)) return soak(draft, stage);
+    return suspendIfStuck(draft);
   }
   if (state.phase.at === 'rolling-back') return rollBackMore(draft);
   drain(draft);
+}
+
+/** Nobody is in flight and nobody may begin, and yet the wave is not over: the budget is spent, and only a person can go on. */
+function suspendIfStuck(draft: Draft): void {
+  const { state } = draft;
+  if (state.counts.inFlight > 0 || isHeld(draft)) return;
+  state.suspended = fault('budget-spent', state.run, 'more targets have failed than the budget allows, so none can be started', {
+    remedy: 'Retry or skip those that failed, accept their failures, roll back, or abort.',
+  });
 }
 
 /** An ending that was decided is carried out once nothing is in flight. */
@@ -137,7 +147,7 @@ export function failStage(draft: Draft, why: Fault): void {
 function anyTouched(draft: Draft): boolean {
   const { counts, starts } = draft.state;
   if (counts.succeeded > 0 || counts.inFlight > 0 || counts.reverted > 0) return true;
-  for (const member of vector.entries(starts)) if (draft.code(member) === 'x') return true;
+  for (const member of vector.entries(starts)) if ('xy'.includes(draft.code(member))) return true;
   return false;
 }
 
@@ -166,7 +176,7 @@ function rollBackMore(draft: Draft): void {
     const member = vector.get(state.starts, cursor);
     const code = draft.code(member);
     const place = memberAt(plan, member);
-    const goesBack = (code === 's' || code === 'x') && place.stage.rollback !== undefined;
+    const goesBack = (code === 's' || code === 'x' || code === 'y') && place.stage.rollback !== undefined;
     if (goesBack) {
       if (place.step !== step && state.counts.inFlight > 0) break;
       if (state.counts.inFlight >= stageWidth(place.stage)) break;
@@ -190,7 +200,7 @@ function judgeRollback(draft: Draft): void {
   for (let at = state.mark; at < state.starts.length; at++) {
     const member = vector.get(state.starts, at);
     const code = draft.code(member);
-    if (code === 's' || code === 'x') left.push(member);
+    if (code === 's' || code === 'x' || code === 'y') left.push(member);
   }
   const ending = state.ending as NonNullable<typeof state.ending>;
   if (left.length === 0) state.ending = { ...ending, result: 'reverted' };

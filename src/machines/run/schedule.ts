@@ -7,7 +7,7 @@ import { nextOpening } from './window.ts';
 /** Prepares the progress of the stage the run is at. */
 export function openStage(draft: Draft): void {
   const stage = stageOf(draft.plan, draft.state) as PlanStage;
-  draft.state.stage = { wave: 0, opened: 0, active: 0, inFlight: 0, failed: 0, starved: false, requeue: [] };
+  draft.state.stage = { wave: 0, opened: 0, active: 0, busy: 0, inFlight: 0, failed: 0, starved: false, requeue: [] };
   draft.state.groups = vector.filled<GroupProgress>(stage.groups.length, { next: 0, inFlight: 0, failed: 0 });
   draft.enter({ at: 'stage' });
 }
@@ -92,7 +92,7 @@ function fillGroup(draft: Draft, stage: PlanStage, group: number): void {
 function count(draft: Draft, group: number, member: number): void {
   const { inFlight } = vector.get(draft.state.groups, group);
   draft.updateGroup(group, { inFlight: inFlight + 1 });
-  draft.updateStage({ inFlight: progress(draft).inFlight + 1 });
+  draft.updateStage({ inFlight: progress(draft).inFlight + 1, busy: progress(draft).busy + (inFlight === 0 ? 1 : 0) });
   draft.mark(member, 'f');
 }
 
@@ -107,7 +107,8 @@ function mayBegin(draft: Draft, stage: PlanStage, group: number): boolean {
   if (inFlight >= stage.width.within) return false;
   if (progress(draft).inFlight >= stage.width.groups * stage.width.within) return false;
   if (stage.budget?.per === 'group' && failed + inFlight > stage.budget.failures) return false;
-  if (stageAllows(draft, stage)) return true;
+  const room = inFlight > 0 || progress(draft).busy < stage.width.groups;
+  if (room && stageAllows(draft, stage)) return true;
   draft.updateStage({ starved: true });
   return false;
 }
@@ -130,9 +131,14 @@ export function release(draft: Draft, stage: PlanStage, member: number, failed: 
   const before = vector.get(draft.state.groups, group);
   const after = { ...before, inFlight: before.inFlight - 1, failed: before.failed + (failed ? 1 : 0) };
   draft.updateGroup(group, after);
-  const { inFlight, failed: failures, active } = progress(draft);
+  const { inFlight, failed: failures, active, busy } = progress(draft);
   const finished = after.inFlight === 0 && after.next >= (stage.groups[group]?.count as number);
-  draft.updateStage({ inFlight: inFlight - 1, failed: failures + (failed ? 1 : 0), ...(finished ? { active: active - 1 } : {}) });
+  draft.updateStage({
+    inFlight: inFlight - 1,
+    busy: busy - (after.inFlight === 0 ? 1 : 0),
+    failed: failures + (failed ? 1 : 0),
+    ...(finished ? { active: active - 1 } : {}),
+  });
   return group;
 }
 
@@ -153,9 +159,23 @@ export function budgetIsSpent(draft: Draft, stage: PlanStage, group: number): bo
   return (stage.budget.per === 'stage' ? failed : vector.get(draft.state.groups, group).failed) > stage.budget.failures;
 }
 
-/** Forgets what has failed so far in this stage: a person accepts it. O(groups). */
-export function forgiveFailures(draft: Draft): void {
+/** A person accepts what has failed so far in this stage: it no longer counts. O(members of the stage). */
+export function forgiveFailures(draft: Draft, stage: PlanStage): void {
   draft.updateStage({ failed: 0 });
   for (let group = 0; group < draft.state.groups.length; group++)
     if (vector.get(draft.state.groups, group).failed > 0) draft.updateGroup(group, { failed: 0 });
+  for (let member = stage.base; member < stage.base + stage.order.length; member++) {
+    const code = draft.code(member);
+    if (code === 'x') draft.mark(member, 'y');
+    else if (code === 'u') draft.mark(member, 'v');
+  }
+}
+
+/** A failure that counted does so no longer: it is tried again, or skipped. */
+export function uncountFailure(draft: Draft, stage: PlanStage, member: number): void {
+  const code = draft.code(member);
+  if (code !== 'x' && code !== 'u') return;
+  const group = groupOf(stage, member - stage.base);
+  draft.updateGroup(group, { failed: vector.get(draft.state.groups, group).failed - 1 });
+  draft.updateStage({ failed: progress(draft).failed - 1 });
 }

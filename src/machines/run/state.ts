@@ -20,8 +20,11 @@ import { memberCount, type Plan, type PlanStage } from '../../planning/plan.ts';
 import type { Fence, Reaction, Send } from '../machine.ts';
 import type { TargetMessage } from '../messages.ts';
 
-/** One letter a member, so that a run of 100,000 stays small: see {@link MEMBER_STATUS}. */
-export type MemberCode = 'w' | 'f' | 'd' | 's' | 'x' | 'u' | 'b' | 'r' | 'k';
+/**
+ * One letter a member, so that a run of 100,000 stays small: see {@link MEMBER_STATUS}. Of those that failed, `x` and `y` were touched, `u`
+ * and `v` were not; of `y` and `v` a person has accepted the failure, so that they no longer count against the budget.
+ */
+export type MemberCode = 'w' | 'f' | 'd' | 's' | 'x' | 'u' | 'y' | 'v' | 'b' | 'r' | 'k';
 export const MEMBER_STATUS: Record<MemberCode, string> = {
   w: 'waiting',
   f: 'in flight',
@@ -29,10 +32,16 @@ export const MEMBER_STATUS: Record<MemberCode, string> = {
   s: 'succeeded',
   x: 'failed',
   u: 'failed',
+  y: 'failed',
+  v: 'failed',
   b: 'going back',
   r: 'reverted',
   k: 'skipped',
 };
+
+export function isFailed(code: MemberCode | undefined): boolean {
+  return code === 'x' || code === 'u' || code === 'y' || code === 'v';
+}
 
 export type RunResult = 'succeeded' | 'failed' | 'reverted';
 
@@ -56,11 +65,16 @@ export type RunPhase =
 
 export type GroupProgress = { next: number; inFlight: number; failed: number };
 
-/** How far the present stage is. `failed` counts against the budget; a person who says `continue` forgives what has failed so far. */
+/**
+ * How far the present stage is. `active`: groups that are open and not finished; `busy`: those with a member in flight. `failed` counts
+ * against the budget; a person who says `continue` forgives what has failed so far. `starved`: somebody was refused for a limit that another
+ * group holds.
+ */
 export type StageProgress = {
   wave: number;
   opened: number;
   active: number;
+  busy: number;
   inFlight: number;
   failed: number;
   starved: boolean;
@@ -163,7 +177,7 @@ export class Draft {
       if (of === 'f' || of === 'b' || of === 'd') next.inFlight += by;
       if (of === 'd') next.deciding += by;
       else if (of === 's') next.succeeded += by;
-      else if (of === 'x' || of === 'u') next.failed += by;
+      else if (isFailed(of)) next.failed += by;
       else if (of === 'r') next.reverted += by;
       else if (of === 'k') next.skipped += by;
     };
