@@ -85,7 +85,7 @@ function liveDisplay(loop: RunLoop): Display {
   let timer: NodeJS.Timeout | undefined;
   const paint = () => {
     timer = undefined;
-    const view = runView(sourceOf(loop), { limit: DETAIL_LIMIT });
+    const view = runView(sourceOf(loop), { limit: DETAIL_LIMIT, now: Date.now() });
     painter.paint(runLines(view, style, { now: Date.now(), columns: painter.columns, rows: painter.rows - 1 }));
   };
   const soon = () => {

@@ -1,6 +1,7 @@
 /** What the process ends with; documented in `upshift help exit-codes` and README.md. */
 import type { RunState } from '../machines/run/state.ts';
 import type { Fault } from '../model/fault.ts';
+import * as vector from '../model/vector.ts';
 
 export const EXIT = { succeeded: 0, usage: 1, failed: 2, reverted: 3, operator: 4, refused: 5, interrupted: 130 } as const;
 
@@ -24,7 +25,7 @@ export function exitCodeOf(state: RunState): number {
   const { phase, ending, counts } = state;
   if (phase.at !== 'finished') return EXIT.operator;
   if (phase.result === 'succeeded') return state.unreleased.length > 0 ? EXIT.operator : EXIT.succeeded;
-  if (phase.result === 'reverted') return EXIT.reverted;
-  if (hasKind(ending?.fault, 'world-differs') && counts.succeeded + counts.reverted === 0) return EXIT.refused;
-  return EXIT.failed;
+  const touched = counts.succeeded + counts.reverted > 0 || [...vector.entries(state.members)].some((code) => code === 'x' || code === 'y');
+  if (hasKind(ending?.fault, 'world-differs') && !touched) return EXIT.refused;
+  return phase.result === 'reverted' ? EXIT.reverted : EXIT.failed;
 }

@@ -20,7 +20,7 @@ export function planLines(plan: Plan, style: Style, columns = 100): string[] {
     [style.dim('Path'), `${plan.product} ${path}${kinds ? style.dim(` (${kinds})`) : ''}`],
     [
       style.dim('Targets'),
-      `${plural(members, 'target')} of ${plan.targets.length.toLocaleString('en')} ${members === 1 ? 'changes' : 'change'}${plan.unchanged > 0 ? style.dim(`, ${plan.unchanged.toLocaleString('en')} already there`) : ''}`,
+      `${members.toLocaleString('en')} of ${plural(plan.targets.length, 'target')} ${members === 1 ? 'changes' : 'change'}${plan.unchanged > 0 ? style.dim(`, ${plan.unchanged.toLocaleString('en')} already there`) : ''}`,
     ],
     [style.dim('Digest'), style.dim(plan.digest)],
   ]))
@@ -174,7 +174,8 @@ function impactLines(plan: Plan, style: Style): string[] {
       rows.push(['', name, `${impact.effect === 'down' ? style.red('DOWN') : 'keeps working'} during ${stage}: ${numbers}${failures}`]);
     }
   }
-  const down = new Set(plan.impacts.filter((impact) => impact.effect === 'down').map((impact) => impact.service));
+  const titles = new Map(plan.services.map((service) => [service.name, service.title ?? service.name]));
+  const down = new Set(plan.impacts.filter((impact) => impact.effect === 'down').map((impact) => titles.get(impact.service)));
   const verdict =
     down.size === 0
       ? style.green('This plan is non-disruptive: no service goes down.')

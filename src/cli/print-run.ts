@@ -5,6 +5,8 @@ import type { MemberView, RunView, StageView } from '../runtime/view.ts';
 import { cut, pad, plural, type Style, wrap } from './style.ts';
 
 const BAR = 24;
+/** Groups shown by name; the others are counted. */
+const GROUPS = 6;
 
 export function statusMark(status: string, style: Style): string {
   switch (status) {
@@ -56,7 +58,23 @@ function stageLine(stage: StageView, style: Style, width: number): string {
   const mark =
     stage.status === 'current' ? style.cyan('▸') : done === stage.total && !stage.counts['failed'] ? style.green('✓') : style.dim('·');
   const name = pad(stage.status === 'current' ? style.bold(cut(stage.name, width)) : cut(stage.name, width), width);
-  return `  ${mark} ${name}  ${bar(stage, style)}  ${String(done).padStart(String(stage.total).length)}/${stage.total}${parts.length > 0 && done < stage.total ? style.dim(`  ${parts.join(', ')}`) : ''}`;
+  return `  ${mark} ${name}  ${bar(stage, style)}  ${String(done).padStart(String(stage.total).length)}/${stage.total}${parts.length > 0 && done < stage.total ? style.dim(`  ${parts.join(', ')}`) : ''}${stage.leftMs === undefined ? '' : style.dim(`, about ${durationText(stage.leftMs)} left`)}`;
+}
+
+/** The groups of the present stage that are going on, and how many are done or not begun. */
+function groupLines(stage: StageView, style: Style, width: number): string[] {
+  const going = stage.groups.filter((group) => group.inFlight > 0 || (group.done > 0 && group.done < group.total));
+  const lines = going
+    .slice(0, GROUPS)
+    .map((group) => `    ${style.dim(pad(cut(group.key || '(none)', width), width))}  ${style.dim(`${group.done}/${group.total}`)}`);
+  const done = stage.groups.filter((group) => group.done === group.total).length;
+  const rest = [
+    going.length > GROUPS ? `${going.length - GROUPS} more groups going on` : '',
+    done > 0 ? `${plural(done, 'group')} done` : '',
+    stage.groups.length - going.length - done > 0 ? `${plural(stage.groups.length - going.length - done, 'group')} not begun` : '',
+  ].filter(Boolean);
+  if (rest.length > 0) lines.push(`    ${style.dim(rest.join(', '))}`);
+  return lines;
 }
 
 function memberLine(member: MemberView, style: Style, now: number, width: number, columns: number): string {
@@ -84,7 +102,10 @@ export function runLines(view: RunView, style: Style, options: { now: number; co
     30,
     view.stages.reduce((most, stage) => Math.max(most, stage.kind === 'stage' ? stage.name.length : 0), 8),
   );
-  for (const stage of view.stages) lines.push(stageLine(stage, style, names));
+  for (const stage of view.stages) {
+    lines.push(stageLine(stage, style, names));
+    if (stage.status === 'current' && stage.groups.length > 1 && !ended) lines.push(...groupLines(stage, style, names));
+  }
   const tail: string[] = [];
   for (const one of view.waiting) {
     const until =

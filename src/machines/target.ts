@@ -65,6 +65,8 @@ const DEFAULT_DELAY_MS = 5_000;
 /** Reading a version does no harm, and a target that just came up may refuse once. */
 const VERSION_ATTEMPTS = 3;
 const VERSION_DELAY_MS = 2_000;
+/** How often an idempotent action is run with an unknown outcome before a person is asked. */
+const MAX_UNKNOWN = 20;
 /** A procedure written in a circle is a mistake that must end: no vendor's table comes near this many steps. */
 const MAX_VISITS = 1_000;
 
@@ -357,14 +359,24 @@ function onUnknown(
     draft.since = now;
     return changed(draft);
   }
-  if (traits.idempotent && now < phase.deadline) return again(draft, state, phase, now);
-  return deciding(draft, phase, ending.fault, now);
+  if (!traits.idempotent || phase.attempt >= MAX_UNKNOWN) return deciding(draft, phase, ending.fault, now);
+  // Once at once, for that is what a restart of ours wants; then at the pace of retries.
+  return phase.attempt === 1 ? again(draft, state, phase, now) : delayed(draft, state, phase, ending.fault, now);
 }
 
 function deciding(draft: Draft, phase: Busy, why: Fault, now: number): Changed {
   draft.phase = { at: 'deciding', state: phase.state, attempt: phase.attempt, fault: why };
   draft.since = now;
   return changed(draft, { type: 'member-deciding', member: draft.member, fault: why });
+}
+
+/** The same state once more, after a pause. */
+function delayed(draft: Draft, state: State, phase: Busy, why: Fault, now: number): Changed {
+  if (draft.hold === 'halt') return done(draft, { result: 'failed', state: phase.state, fault: why }, now);
+  const delay = state.delay === undefined ? DEFAULT_DELAY_MS : durationMs(state.delay);
+  draft.phase = { at: 'delaying', state: phase.state, attempt: phase.attempt + 1, until: now + delay, fault: why };
+  draft.since = now;
+  return changed(draft);
 }
 
 /** The same state once more, under a new fence. */
@@ -386,10 +398,7 @@ function onOutcome(
   const attempts = state.attempts ?? 1;
   if (ending.outcome === 'failure' && phase.attempt < attempts && draft.hold !== 'halt') {
     const why = ending.fault ?? fault('action-failed', phase.state, `${state.action} failed`);
-    const delay = state.delay === undefined ? DEFAULT_DELAY_MS : durationMs(state.delay);
-    draft.phase = { at: 'delaying', state: phase.state, attempt: phase.attempt + 1, until: now + delay, fault: why };
-    draft.since = now;
-    return changed(draft);
+    return delayed(draft, state, phase, why, now);
   }
   if (ending.values) draft.values = { ...draft.values, ...ending.values };
   const transition = state.on?.[ending.outcome];

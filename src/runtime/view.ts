@@ -40,7 +40,9 @@ export type StageView = {
   status: 'waiting' | 'current' | 'done';
   total: number;
   counts: Record<string, number>;
-  groups: { key: string; total: number; done: number }[];
+  groups: { key: string; total: number; done: number; inFlight: number }[];
+  /** An estimate of how long the stage still takes, from what it took so far; absent before anything of it has ended. */
+  leftMs?: number;
 };
 
 export type RunView = {
@@ -68,7 +70,7 @@ export type RunView = {
 export type ViewSource = { plan: Plan; state: RunState; member(member: number): TargetState | undefined; trouble?: Fault | undefined };
 
 /** The view of a run. O(members); with `limit`, at most that many members in detail. */
-export function runView(source: ViewSource, options: { all?: boolean; limit?: number } = {}): RunView {
+export function runView(source: ViewSource, options: { all?: boolean; limit?: number; now?: number } = {}): RunView {
   const { plan, state } = source;
   const { phase } = state;
   const codes = [...vector.entries(state.members)];
@@ -95,7 +97,7 @@ export function runView(source: ViewSource, options: { all?: boolean; limit?: nu
     ...(phase.at === 'finished' ? { result: phase.result, endedAt: phase.endedAt } : {}),
     ...(state.ending ? { reason: state.ending.fault } : {}),
     startedAt: state.startedAt,
-    stages: plan.steps.map((step, index) => stageView(source, step, index, codes)),
+    stages: plan.steps.map((step, index) => stageView(source, step, index, codes, options.now)),
     counts,
     waiting: waitingOn(source),
     members,
@@ -109,21 +111,36 @@ function stageView(
   step: Plan['steps'][number],
   index: number,
   codes: readonly (keyof typeof MEMBER_STATUS)[],
+  now: number | undefined,
 ): StageView {
   const over = state.phase.at === 'finished' || state.phase.at === 'thawing' || state.phase.at === 'post-upgrade';
   const status = index < state.step || (over && !state.ending) ? 'done' : index === state.step && !over ? 'current' : 'waiting';
   if (step.kind !== 'stage') return { name: step.name, kind: step.kind, status, total: 0, counts: {}, groups: [] };
   const counts: Record<string, number> = {};
+  let ended = 0;
   const groups = step.groups.map((group) => {
     let done = 0;
+    let inFlight = 0;
     for (let at = group.first; at < group.first + group.count; at++) {
       const name = MEMBER_STATUS[codes[step.base + at] as keyof typeof MEMBER_STATUS];
       counts[name] = (counts[name] ?? 0) + 1;
       if (name !== 'waiting' && name !== 'in flight' && name !== 'deciding' && name !== 'going back') done++;
+      else if (name !== 'waiting') inFlight++;
     }
-    return { key: group.key, total: group.count, done };
+    ended += done;
+    return { key: group.key, total: group.count, done, inFlight };
   });
-  return { name: step.title ?? step.name, kind: 'stage', status, total: step.order.length, counts, groups };
+  const total = step.order.length;
+  const rolling = status === 'current' && state.phase.at === 'stage' && ended > 0 && ended < total && now !== undefined;
+  return {
+    name: step.title ?? step.name,
+    kind: 'stage',
+    status,
+    total,
+    counts,
+    groups,
+    ...(rolling ? { leftMs: Math.max(0, Math.round(((now - state.since) / ended) * (total - ended))) } : {}),
+  };
 }
 
 function memberView({ plan, member }: ViewSource, stage: PlanStage, position: number, status: string): MemberView {
@@ -170,11 +187,12 @@ export function waitingOn({ plan, state, trouble, member }: ViewSource): Waiting
       remedy: `upshift go ${run}`,
       needsPerson: true,
     });
+  const name = state.suspended?.kind === 'target-failed' ? state.suspended.subject : 'TARGET';
   if (state.suspended)
     add('suspended', faultText(state.suspended), {
       remedy: checkOf(plan, state)
         ? `upshift retry ${run}, upshift go ${run} to go on all the same, or upshift abort ${run}`
-        : `upshift retry ${run} TARGET, upshift skip ${run} TARGET, upshift go ${run} to accept it, or upshift abort ${run}`,
+        : `upshift retry ${run} ${name}, upshift skip ${run} ${name}, upshift go ${run} to accept it, or upshift abort ${run}`,
       needsPerson: true,
     });
   if (state.counts.deciding > 0)

@@ -95,7 +95,7 @@ export function sourceOfStored(stored: StoredRun): ViewSource {
 }
 
 function showRun(store: Store, stored: StoredRun, options: { json?: boolean; all?: boolean }): void {
-  const view = runView(sourceOfStored(stored), { all: options.all ?? false });
+  const view = runView(sourceOfStored(stored), { all: options.all ?? false, now: Date.now() });
   const finished = stored.state.phase.at === 'finished';
   const drivers = openDrivers();
   const summary = finished ? summarize(stored.plan, stored.state, store.history(stored.state.run), catalogOf(drivers.actions)) : undefined;
@@ -160,7 +160,7 @@ async function watch(store: Store, run: string): Promise<number> {
       const all = store.history(run, { after: Math.max(0, seen) });
       seen = all.at(-1)?.seq ?? Math.max(0, seen);
     }
-    const lines = runLines(runView(sourceOfStored(stored), { limit: 400 }), style, {
+    const lines = runLines(runView(sourceOfStored(stored), { limit: 400, now: Date.now() }), style, {
       now: Date.now(),
       columns: painter.columns,
       ...(live ? { rows: painter.rows - 1 } : {}),

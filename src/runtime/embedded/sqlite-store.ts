@@ -303,7 +303,16 @@ export class SqliteStore implements Store {
   }
 
   versions(): KnownVersion[] {
-    return this.#guard(() => this.#statement('SELECT target, product, version, at FROM version ORDER BY target').all() as KnownVersion[]);
+    return this.#guard(() =>
+      this.#statement('SELECT target, product, version, at FROM version ORDER BY target')
+        .all()
+        .map((row) => ({ ...row }) as KnownVersion),
+    );
+  }
+
+  /** Caps the file at a number of pages: a disk that is full, for tests. The cap belongs to this connection. */
+  limitPages(pages: number): void {
+    this.#database.exec(`PRAGMA max_page_count = ${Math.trunc(pages)}`);
   }
 
   close(): void {
