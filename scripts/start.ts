@@ -107,7 +107,9 @@ if (flags.has('--kill')) {
   await killMidway();
   code = await first;
   if (code === 137) {
-    console.log(`${process.stdout.isTTY ? '\x1b[?25h' : ''}\n✂ The orchestrator was killed (kill -9) while hosts were installing. Starting it again.\n`);
+    console.log(
+      `${process.stdout.isTTY ? '\x1b[?25h' : ''}\n✂ The orchestrator was killed (kill -9) while hosts were installing. Starting it again.\n`,
+    );
     code = await upshift('resume');
   }
   if (!proof()) code = 2;

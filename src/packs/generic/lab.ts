@@ -94,7 +94,11 @@ export async function startLab(given: LabOptions): Promise<Lab> {
 
 function startHost(options: HostOptions): Promise<{ child: ChildProcess; ports: { ssh: number; http: number } }> {
   return new Promise((done, fail) => {
-    const child = fork(fileURLToPath(new URL('host-process.ts', import.meta.url)), [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    const child = fork(fileURLToPath(new URL('host-process.ts', import.meta.url)), [], {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      // Not those of a test runner: they would make SIGUSR2, which is our reboot, write a report.
+      execArgv: ['--disable-warning=ExperimentalWarning'],
+    });
     child.once('error', fail);
     child.once('exit', (code) => fail(new Error(`the lab host ${options.id} ended with ${code}`)));
     child.once('message', (ports: { ssh: number; http: number }) => {
