@@ -11,11 +11,13 @@
 import { ID_PATTERN } from '../model/documents/common.ts';
 import type { Inventory, SshConnect, Target } from '../model/documents/index.ts';
 import { compareProblems, foundText, type Problem } from '../model/problem.ts';
-import { parseSource } from '../model/source.ts';
+import { decodeText, parseText } from '../model/source.ts';
+import { nearest } from '../model/suggestion.ts';
 import type { FileBytes } from './document-set.ts';
 
 type Vars = Record<string, unknown>;
-type Group = { hosts: Map<string, Vars>; children: Set<string>; vars: Vars };
+/** `children`: the line each is named in; 0 where that is not known. */
+type Group = { hosts: Map<string, Vars>; children: Map<string, number>; vars: Vars };
 type Groups = Map<string, Group>;
 
 const MAX_RANGE = 100_000;
@@ -25,10 +27,12 @@ export function readAnsibleInventory({ file, bytes }: FileBytes): { body: Invent
   const report = (line: number, message: string, more: Partial<Problem> = {}) =>
     problems.push({ severity: 'error', file, line, column: line > 0 ? 1 : 0, at: '', message, ...more });
   const groups: Groups = new Map();
-  const text = new TextDecoder('utf-8').decode(bytes.subarray(0, 4096)).trimStart();
+  const decoded = decodeText(file, bytes);
+  if ('problem' in decoded) return { body: { kind: 'Inventory', name: file, targets: [] }, problems: [decoded.problem] };
+  const text = decoded.text.slice(0, 4096).trimStart();
   const looksYaml = /^(---|\{|[A-Za-z_][\w-]*:\s*(#.*)?$)/m.test(text) && !/^\s*\[[^\]]+\]\s*$/m.test(text);
   if (looksYaml) {
-    const source = parseSource(file, bytes);
+    const source = parseText(file, decoded.text);
     problems.push(...source.problems);
     const value = source.documents[0]?.value;
     if (value !== null && typeof value === 'object' && !Array.isArray(value)) readTree(value as Vars, groups, report);
@@ -37,7 +41,7 @@ export function readAnsibleInventory({ file, bytes }: FileBytes): { body: Invent
         expected: 'INI, YAML, or the output of ansible-inventory --list',
         found: foundText(value),
       });
-  } else readIni(new TextDecoder('utf-8').decode(bytes), groups, report);
+  } else readIni(decoded.text, groups, report);
   const targets = toTargets(groups, report);
   if (targets.length === 0 && problems.length === 0) report(0, 'the inventory has no hosts');
   return { body: { kind: 'Inventory', name: file, targets }, problems: problems.sort(compareProblems) };
@@ -48,7 +52,7 @@ type Report = (line: number, message: string, more?: Partial<Problem>) => void;
 function groupNamed(groups: Groups, name: string): Group {
   let group = groups.get(name);
   if (!group) {
-    group = { hosts: new Map(), children: new Set(), vars: {} };
+    group = { hosts: new Map(), children: new Map(), vars: {} };
     groups.set(name, group);
   }
   return group;
@@ -56,7 +60,7 @@ function groupNamed(groups: Groups, name: string): Group {
 
 function readIni(text: string, groups: Groups, report: Report): void {
   let section = 'ungrouped';
-  let kind: 'hosts' | 'children' | 'vars' = 'hosts';
+  let kind: 'hosts' | 'children' | 'vars' | 'unknown' = 'hosts';
   text.split('\n').forEach((raw, index) => {
     const line = raw.replace(/(^|\s)[#;].*$/, '').trim();
     if (line === '') return;
@@ -67,23 +71,28 @@ function readIni(text: string, groups: Groups, report: Report): void {
       groupNamed(groups, section);
       return;
     }
-    if (line.startsWith('['))
+    if (line.startsWith('[')) {
+      // What stands below a section that is none means nothing.
+      kind = 'unknown';
       return report(index + 1, 'not a section', { expected: '[group], [group:children] or [group:vars]', found: foundText(line) });
+    }
+    if (kind === 'unknown') return;
     const group = groupNamed(groups, section);
-    if (kind === 'children') group.children.add(line);
+    if (kind === 'children') group.children.set(line, index + 1);
     else if (kind === 'vars') {
       const pair = /^([^=\s]+)\s*=\s*(.*)$/.exec(line);
       if (!pair) return report(index + 1, 'not a variable', { expected: 'name=value', found: foundText(line) });
       group.vars[pair[1] as string] = iniValue(pair[2] as string);
     } else {
-      const [pattern = '', ...words] = splitWords(line);
-      const vars: Vars = {};
+      const [name = '', ...words] = splitWords(line);
+      const [, pattern = name, port] = /^([^:[\]]+(?:\[[^\]]*\][^:[\]]*)*):(\d+)$/.exec(name) ?? [];
+      const vars: Vars = port === undefined ? {} : { ansible_port: Number(port) };
       for (const word of words) {
         const pair = /^([^=]+)=(.*)$/s.exec(word);
         if (!pair) return report(index + 1, 'not a variable of a host', { expected: 'name=value', found: foundText(word) });
         vars[pair[1] as string] = iniValue(pair[2] as string);
       }
-      for (const host of expandRange(pattern, (message) => report(index + 1, message, { found: foundText(pattern) })))
+      for (const host of expandRange(pattern, (message) => report(index + 1, message, { expected: RANGE_FORM, found: foundText(pattern) })))
         group.hosts.set(host, { ...group.hosts.get(host), ...vars });
     }
   });
@@ -96,25 +105,35 @@ function splitWords(line: string): string[] {
 
 function iniValue(text: string): unknown {
   const value = text.trim();
-  if (/^-?\d+$/.test(value)) return Number(value);
+  if (/^-?(0|[1-9]\d*)$/.test(value)) return Number(value);
   if (/^(true|yes)$/i.test(value)) return true;
   if (/^(false|no)$/i.test(value)) return false;
   return value;
 }
 
+const RANGE_FORM = 'NAME[FIRST:LAST] or NAME[FIRST:LAST:STEP], such as web[01:50]';
+
 /** `web[01:50:2].example` and `db-[a:f]`, one range after the other. */
 function expandRange(pattern: string, wrong: (message: string) => void): string[] {
   const match = /^([^[]*)\[([0-9]+|[A-Za-z]):([0-9]+|[A-Za-z])(?::(\d+))?\](.*)$/.exec(pattern);
-  if (!match) return [pattern];
+  if (!match) {
+    if (!/[[\]]/.test(pattern)) return [pattern];
+    wrong('not a range of hosts');
+    return [];
+  }
   const [, before = '', from = '', to = '', step = '1', after = ''] = match;
   const numeric = /^\d/.test(from);
   const [first, last] = numeric ? [Number(from), Number(to)] : [from.charCodeAt(0), to.charCodeAt(0)];
   const by = Number(step);
-  if (by < 1 || last < first || (last - first) / by > MAX_RANGE) {
-    wrong('the range of hosts is empty or too large');
+  if (by < 1 || last < first) {
+    wrong('the range of hosts is empty');
     return [];
   }
   const rest = expandRange(after, wrong);
+  if ((Math.floor((last - first) / by) + 1) * rest.length > MAX_RANGE) {
+    wrong(`the range has more than ${MAX_RANGE.toLocaleString('en')} hosts`);
+    return [];
+  }
   const hosts: string[] = [];
   for (let at = first; at <= last; at += by) {
     const text = numeric ? String(at).padStart(from.length, '0') : String.fromCharCode(at);
@@ -130,17 +149,17 @@ function readTree(tree: Vars, groups: Groups, report: Report): void {
     const group = groupNamed(groups, name);
     if (value === null || value === undefined) return;
     if (typeof value !== 'object' || Array.isArray(value))
-      return report(0, `the group ${name} is no map`, { expected: 'hosts, children, vars', found: foundText(value) });
+      return report(0, `the group ${name} is no map`, { expected: 'a map with hosts, children and vars', found: foundText(value) });
     const { hosts, children, vars } = value as Vars;
     const names = Array.isArray(hosts) ? hosts.map((host) => [String(host), {}] as const) : Object.entries((hosts ?? {}) as Vars);
     for (const [pattern, own] of names)
-      for (const host of expandRange(pattern, (message) => report(0, message, { found: foundText(pattern) })))
+      for (const host of expandRange(pattern, (message) => report(0, message, { expected: RANGE_FORM, found: foundText(pattern) })))
         group.hosts.set(host, { ...hostvars[host], ...((own ?? {}) as Vars) });
     Object.assign(group.vars, vars ?? {});
-    if (Array.isArray(children)) for (const child of children) group.children.add(String(child));
+    if (Array.isArray(children)) for (const child of children) group.children.set(String(child), 0);
     else
       for (const [child, inner] of Object.entries((children ?? {}) as Vars)) {
-        group.children.add(child);
+        group.children.set(child, 0);
         read(child, inner);
       }
   };
@@ -150,18 +169,24 @@ function readTree(tree: Vars, groups: Groups, report: Report): void {
 function toTargets(groups: Groups, report: Report): Target[] {
   const parents = new Map<string, string[]>();
   for (const [name, group] of groups)
-    for (const child of group.children) {
-      if (!groups.has(child))
-        report(0, `the group ${name} has a child that does not exist`, {
+    for (const [child, line] of group.children) {
+      if (!groups.has(child)) {
+        const meant = nearest(child, groups.keys());
+        report(line, `the group ${name} has a child that does not exist`, {
           found: foundText(child),
-          expected: [...groups.keys()].join(', '),
+          expected: `one of ${[...groups.keys()].join(', ')}`,
+          ...(meant === undefined ? {} : { suggestion: meant }),
         });
+      }
       parents.set(child, [...(parents.get(child) ?? []), name]);
     }
   const depths = new Map<string, number>();
   const depthOf = (name: string, below: readonly string[]): number => {
     if (below.includes(name)) {
-      report(0, 'the groups form a circle', { found: [...below.slice(below.indexOf(name)), name].join(' → ') });
+      // From a group to those it is in: turned round it reads as the file does, from parent to child.
+      const circle = [...below.slice(below.indexOf(name)), name].reverse();
+      const line = groups.get(circle[0] as string)?.children.get(circle[1] as string) ?? 0;
+      report(line, 'the groups form a circle', { found: circle.join(' → ') });
       return 0;
     }
     let depth = depths.get(name);
@@ -171,6 +196,7 @@ function toTargets(groups: Groups, report: Report): Target[] {
     }
     return depth;
   };
+  for (const name of groups.keys()) depthOf(name, []);
   const membership = new Map<string, Set<string>>();
   const own = new Map<string, Vars>();
   for (const [name, group] of groups)
@@ -187,7 +213,10 @@ function toTargets(groups: Groups, report: Report): Target[] {
     }
   return [...own].flatMap(([host, vars]) => {
     if (!new RegExp(ID_PATTERN).test(host)) {
-      report(0, 'a host has a name that cannot be an id', { found: foundText(host) });
+      report(0, 'a host has a name that cannot be an id', {
+        expected: 'letters, digits, dots, dashes, underscores and colons',
+        found: foundText(host),
+      });
       return [];
     }
     const names = [...(membership.get(host) ?? [])]
@@ -195,11 +224,11 @@ function toTargets(groups: Groups, report: Report): Target[] {
       .sort((a, b) => depthOf(b, []) - depthOf(a, []) || a.localeCompare(b));
     const inherited: Vars = { ...groups.get('all')?.vars };
     for (const name of [...names].reverse()) Object.assign(inherited, groups.get(name)?.vars);
-    return [toTarget(host, { ...inherited, ...vars }, names)];
+    return [toTarget(host, { ...inherited, ...vars }, names, report)];
   });
 }
 
-function toTarget(host: string, vars: Vars, groups: string[]): Target {
+function toTarget(host: string, vars: Vars, groups: string[], report: Report): Target {
   const text = (name: string) => (vars[name] === undefined ? undefined : String(vars[name]));
   const ssh: SshConnect = { host: text('ansible_host') ?? text('ansible_ssh_host') ?? host };
   const port = Number(vars['ansible_port'] ?? vars['ansible_ssh_port']);
@@ -213,7 +242,12 @@ function toTarget(host: string, vars: Vars, groups: string[]): Target {
       ([name]) => !/^(ansible_|upshift_(product|version|labels)$)/.test(name) && !/pass(word|wd|phrase)?$|secret|token/i.test(name),
     ),
   );
-  const labels = Object.fromEntries(Object.entries((vars['upshift_labels'] ?? {}) as Vars).map(([name, value]) => [name, String(value)]));
+  if (typeof vars['upshift_version'] === 'number' && !Number.isInteger(vars['upshift_version']))
+    report(0, `upshift_version of ${host} is a number`, {
+      expected: 'a version in quotes, such as "17.20"',
+      found: foundText(vars['upshift_version']),
+    });
+  const labels = labelsOf(host, vars['upshift_labels'], report);
   const group = groups[0];
   const [product, version] = [text('upshift_product'), text('upshift_version')];
   return {
@@ -224,4 +258,20 @@ function toTarget(host: string, vars: Vars, groups: string[]): Target {
     vars: { ...rest, groups },
     connect: { ssh },
   };
+}
+
+/** Labels are a map; in INI, where values are texts, the JSON of one. */
+function labelsOf(host: string, value: unknown, report: Report): Record<string, string> {
+  let map: unknown = value ?? {};
+  if (typeof map === 'string') {
+    try {
+      map = JSON.parse(map) as unknown;
+    } catch {
+      // Reported below: a text is no map.
+    }
+  }
+  if (map !== null && typeof map === 'object' && !Array.isArray(map))
+    return Object.fromEntries(Object.entries(map).map(([name, label]) => [name, String(label)]));
+  report(0, `upshift_labels of ${host} is no map`, { expected: `a map, in INI as JSON: '{"role": "se"}'`, found: foundText(value) });
+  return {};
 }

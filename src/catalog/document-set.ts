@@ -34,9 +34,31 @@ export type DocumentSet = {
   upgrades: Map<string, Upgrade>;
 };
 
-/** Collects the problems of documents. */
+/**
+ * Collects the problems of documents.
+ *
+ * What a document with errors declares is not known to be missing: a name it holds (`doubt`), or any name once a file could not be read at
+ * all (`doubtAll`), is not reported as unknown, since that would be the same mistake again.
+ */
 export class ProblemReport {
   readonly problems: Problem[] = [];
+  readonly #doubtful = new Set<string>();
+  #allDoubtful = false;
+
+  /** A name that a document with errors declares. */
+  doubt(name: string): void {
+    this.#doubtful.add(name);
+  }
+
+  /** A file could not be read; what it declares is not known. */
+  doubtAll(): void {
+    this.#allDoubtful = true;
+  }
+
+  /** Reports a name that no document declares, unless one with errors may. */
+  undeclared(source: SourceDocument, path: Path, what: string, word: string, known: readonly string[]): void {
+    if (!this.#allDoubtful && !this.#doubtful.has(word)) this.unknown(source, path, what, word, known);
+  }
 
   /** Reports a problem at a place of a document. */
   add(
@@ -68,8 +90,8 @@ export class ProblemReport {
 
   /** Reports a name that nothing known has. */
   unknown(source: SourceDocument, path: Path, what: string, word: string, known: readonly string[]): void {
-    const shown =
-      known.length > 8 ? `${known.slice(0, 8).join(', ')}, … (${known.length})` : known.join(', ') || `a ${what} (there is none)`;
+    const list = known.length > 8 ? `${known.slice(0, 8).join(', ')}, … (${known.length})` : known.join(', ');
+    const shown = known.length === 0 ? `a ${what} (there is none)` : known.length === 1 ? list : `one of ${list}`;
     this.add(source, path, `no ${what} is called ${word}`, { expected: shown, found: foundText(word), suggestion: nearest(word, known) });
   }
 }
@@ -97,13 +119,23 @@ export function loadDocuments(files: readonly FileBytes[], actions: ActionCatalo
     }
     const source = parseSource(file.file, file.bytes);
     report.problems.push(...source.problems);
+    if (source.problems.length > 0) report.doubtAll();
     for (const document of source.documents) {
       const body = checkSchema(document, report);
       if (body) placed.push({ body, source: document });
+      else for (const name of declaredNames(document.value)) report.doubt(name);
     }
   }
   const set = gather(placed, report, actions);
   return { set, problems: report.problems.sort(compareProblems) };
+}
+
+/** Every name that a document with errors seems to declare. */
+function declaredNames(value: unknown): string[] {
+  if (value === null || typeof value !== 'object') return [];
+  const { name, product, version, targets } = value as Record<string, unknown>;
+  const ids = Array.isArray(targets) ? targets.map((target: unknown) => (target as { id?: unknown } | null)?.id) : [];
+  return [name, product, version, ...ids].filter((one) => typeof one === 'string' || typeof one === 'number').map(String);
 }
 
 function checkSchema(document: SourceDocument, report: ProblemReport): DocumentBody | undefined {

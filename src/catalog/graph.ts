@@ -1,7 +1,7 @@
 /** The release graph of a product: which version may go where, the shortest way, and why there is none. */
 import type { Edge, Release } from '../model/documents/index.ts';
 import { nearest } from '../model/suggestion.ts';
-import { parseRange } from './range.ts';
+import { parseRange, type Range } from './range.ts';
 import { type Scheme, schemeOf } from './version.ts';
 
 export type EdgeKind = 'major' | 'minor' | 'hotfix';
@@ -35,37 +35,45 @@ export function releaseGraph(product: string, releases: readonly Release[]): Rel
   return { product, scheme, releases: sorted };
 }
 
-/** The floor an edge sets for a version: the latest known fix of its line, where the edge wants that and it is another. */
-function floorOf(graph: ReleaseGraph, edge: Edge, version: string): string | undefined {
+/**
+ * The floor an edge sets for a version: the latest known fix of its line, where the edge wants that and it is another. Only what is within
+ * the range and older than the release counts: a fix that came out later, or the release itself, is nothing to wait for.
+ */
+function floorOf(graph: ReleaseGraph, release: Release, edge: Edge, range: Range, version: string): string | undefined {
   if (!edge.latestFix) return undefined;
-  const line = graph.scheme.line(version);
-  const latest = graph.releases.filter((release) => graph.scheme.line(release.version) === line).at(-1)?.version;
-  return latest !== undefined && graph.scheme.compare(latest, version) > 0 ? latest : undefined;
+  const { compare, line } = graph.scheme;
+  const latest = graph.releases.findLast(
+    (other) => line(other.version) === line(version) && range.includes(other.version) && compare(other.version, release.version) < 0,
+  )?.version;
+  return latest !== undefined && compare(latest, version) > 0 ? latest : undefined;
 }
 
 function kindOf(graph: ReleaseGraph, edge: Edge, from: string, to: string): EdgeKind {
   if (edge.kind) return edge.kind;
   if (graph.scheme.line(from) === graph.scheme.line(to)) return 'hotfix';
-  return from.split('.')[0] === to.split('.')[0] ? 'minor' : 'major';
+  const major = (version: string) => version.replace(/^v/, '').split('.')[0];
+  return major(from) === major(to) ? 'minor' : 'major';
 }
 
 /** The hop an edge gives from a version, or why it gives none. */
 function hopBy(graph: ReleaseGraph, release: Release, edge: Edge, from: string): Hop | string | undefined {
   const parsed = parseRange(graph.scheme, edge.versions);
   if (!parsed.ok || !parsed.range.includes(from)) return undefined;
-  const floor = floorOf(graph, edge, from);
+  const floor = floorOf(graph, release, edge, parsed.range, from);
   if (floor !== undefined)
     return `${release.version} takes only the latest fix of a line; of ${graph.scheme.line(from)} that is ${floor}, not ${from}`;
   const risks = (edge.risks ?? []).map((risk) => ({ ...risk, block: risk.block ?? false }));
   return { from, to: release.version, kind: kindOf(graph, edge, from, release.version), destructive: edge.destructive ?? false, risks };
 }
 
-/** Every hop out of a version. O(releases). */
-function hopsFrom(graph: ReleaseGraph, from: string): { hops: Hop[]; refusals: string[] } {
+/** Every hop out of a version that leads towards the wanted one and not past it. O(releases). */
+function hopsFrom(graph: ReleaseGraph, from: string, to: string): { hops: Hop[]; refusals: string[] } {
+  const { compare } = graph.scheme;
   const hops: Hop[] = [];
   const refusals: string[] = [];
+  const direction = Math.sign(compare(to, from));
   for (const release of graph.releases) {
-    if (release.version === from) continue;
+    if (Math.sign(compare(release.version, from)) !== direction || Math.sign(compare(release.version, to)) === direction) continue;
     for (const edge of release.from ?? []) {
       const hop = hopBy(graph, release, edge, from);
       if (typeof hop === 'string') refusals.push(hop);
@@ -79,7 +87,8 @@ function hopsFrom(graph: ReleaseGraph, from: string): { hops: Hop[]; refusals: s
 }
 
 /**
- * The path with the fewest hops; of equals, the one whose first hop goes furthest.
+ * The path with the fewest hops; of equals, the one whose first hop goes furthest. A path never turns round: an open range such as `*` on a
+ * later release does not make it a way to an earlier one.
  *
  * Breadth first: O(releases²) at worst, since a version's edges are ranges.
  */
@@ -97,13 +106,14 @@ export function findPath(graph: ReleaseGraph, from: string, to: string): PathAns
   if (!graph.scheme.isVersion(from))
     return { ok: false, message: `${from} is no version under the scheme ${graph.scheme.name}`, reasons: [] };
   if (graph.scheme.compare(from, to) === 0) return { ok: true, hops: [] };
+  const forward = graph.scheme.compare(to, from) > 0;
   const reached = new Map<string, Hop[]>([[from, []]]);
   const queue = [from];
   const refusals: string[] = [];
   for (let at = queue.shift(); at !== undefined; at = queue.shift()) {
-    const out = hopsFrom(graph, at);
+    const out = hopsFrom(graph, at, to);
     if (at === from) refusals.push(...out.refusals);
-    for (const hop of out.hops.sort((a, b) => graph.scheme.compare(b.to, a.to))) {
+    for (const hop of out.hops.sort((a, b) => (forward ? graph.scheme.compare(b.to, a.to) : graph.scheme.compare(a.to, b.to)))) {
       if (reached.has(hop.to)) continue;
       const way = [...(reached.get(at) as Hop[]), hop];
       if (hop.to === to) return { ok: true, hops: way };
@@ -116,10 +126,8 @@ export function findPath(graph: ReleaseGraph, from: string, to: string): PathAns
 
 function refusal(graph: ReleaseGraph, from: string, to: string, reached: Map<string, Hop[]>, refusals: string[]): PathAnswer {
   const forward = graph.scheme.compare(to, from) > 0;
-  const between = [...reached.keys()].filter(
-    (version) => version !== from && (forward ? graph.scheme.compare(version, to) < 0 && graph.scheme.compare(version, from) > 0 : true),
-  );
-  const best = forward ? between.sort(graph.scheme.compare).at(-1) : undefined;
+  const between = [...reached.keys()].filter((version) => version !== from).sort(graph.scheme.compare);
+  const best = forward ? between.at(-1) : between[0];
   const edges = graph.releases.find((release) => release.version === to)?.from ?? [];
   const expected = edges.map((edge) => edge.versions + (edge.latestFix ? ' (latest fix only)' : '')).join(', or ');
   const reasons = [...new Set(refusals)];

@@ -1,27 +1,36 @@
 /** Checks inventories against each other and fills in their defaults. */
 import type { Inventory, Service, Target } from '../model/documents/index.ts';
+import type { Path } from '../model/problem.ts';
+import type { SourceDocument } from '../model/source.ts';
 import type { Placed, ProblemReport } from './document-set.ts';
+import { checkTemplates } from './expression-check.ts';
 
 /** The targets of all inventories with their defaults filled in, and the services. O(targets). */
 export function checkInventories(inventories: Placed<Inventory>[], report: ProblemReport): { targets: Target[]; services: Service[] } {
   const targets: Target[] = [];
   const services: Service[] = [];
-  const ids = new Set<string>();
-  const names = new Set<string>();
+  const ids = new Map<string, string>();
+  const names = new Map<string, string>();
   for (const { body, source } of inventories) {
     body.targets.forEach((target, index) => {
-      if (ids.has(target.id)) report.add(source, ['targets', index, 'id'], `the target ${target.id} occurs twice`);
-      else targets.push(withDefaults(target, body.defaults));
-      ids.add(target.id);
+      const first = ids.get(target.id);
+      if (first === undefined) targets.push(withDefaults(target, body.defaults));
+      else report.add(source, ['targets', index, 'id'], `the target ${target.id} occurs twice`, { found: `the first at ${first}` });
+      if (first === undefined) ids.set(target.id, placeText(source, ['targets', index, 'id']));
+      checkTemplates(report, source, ['targets', index, 'connect'], { name: 'with' }, target.connect);
     });
+    checkTemplates(report, source, ['defaults', 'connect'], { name: 'with' }, body.defaults?.connect);
   }
-  const known = [...ids];
+  const known = [...ids.keys()];
   for (const { body, source } of inventories) {
     (body.services ?? []).forEach((service, index) => {
-      if (names.has(service.name)) report.add(source, ['services', index, 'name'], `the service ${service.name} occurs twice`);
-      names.add(service.name);
+      const first = names.get(service.name);
+      if (first === undefined) names.set(service.name, placeText(source, ['services', index, 'name']));
+      else report.add(source, ['services', index, 'name'], `the service ${service.name} occurs twice`, { found: `the first at ${first}` });
       service.on.forEach((id, place) => {
-        if (!ids.has(id)) report.unknown(source, ['services', index, 'on', place], 'target', id, known);
+        if (service.on.indexOf(id) < place)
+          report.add(source, ['services', index, 'on', place], `the service ${service.name} is on ${id} twice`);
+        else if (!ids.has(id)) report.undeclared(source, ['services', index, 'on', place], 'target', id, known);
       });
       if ((service.needs ?? 1) > service.on.length)
         report.add(source, ['services', index, 'needs'], `the service ${service.name} needs more targets than it runs on`, {
@@ -32,6 +41,10 @@ export function checkInventories(inventories: Placed<Inventory>[], report: Probl
     });
   }
   return { targets, services };
+}
+
+function placeText(source: SourceDocument, path: Path): string {
+  return `${source.file}:${source.locate(path).line}`;
 }
 
 function withDefaults(target: Target, defaults: Inventory['defaults']): Target {

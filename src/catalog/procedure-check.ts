@@ -2,6 +2,7 @@
 import type { ActionCatalog, ActionDeclaration } from '../model/action.ts';
 import { type Procedure, type State, stepsOf } from '../model/documents/index.ts';
 import type { Path } from '../model/problem.ts';
+import { nearest } from '../model/suggestion.ts';
 import type { Placed, ProblemReport } from './document-set.ts';
 import { checkAction, checkCondition, checkExpression } from './expression-check.ts';
 
@@ -14,8 +15,9 @@ export function checkProcedure(
   const { body, source } = placed;
   const names = Object.keys(body.states);
   if (!Object.hasOwn(body.states, body.start)) report.unknown(source, ['start'], 'state', body.start, names);
-  for (const [name, state] of Object.entries(body.states)) checkState(placed, name, state, actions, report);
-  checkReach(placed, report);
+  const complete = Object.entries(body.states).map(([name, state]) => checkState(placed, name, state, actions, report));
+  // What only a missing next state would lead to is no second mistake.
+  if (!complete.includes(false)) checkReach(placed, report);
   if (body.observe) {
     const action = checkAction(report, source, ['observe'], actions, body.observe, { name: 'with' });
     if (action) {
@@ -26,16 +28,23 @@ export function checkProcedure(
   }
   if (body.rollback !== undefined) {
     const back = procedures.get(body.rollback);
-    if (!back) report.unknown(source, ['rollback'], 'procedure', body.rollback, [...procedures.keys()]);
-    else if (back.rollback !== undefined)
+    if (!back) report.undeclared(source, ['rollback'], 'procedure', body.rollback, [...procedures.keys()]);
+    else if (back.rollback !== undefined && !isSecondOfCycle(body, back))
       report.add(source, ['rollback'], `the rollback ${body.rollback} has a rollback of its own`, {
         expected: 'a procedure without rollback: a failed rollback is for a person',
-        found: back.rollback === body.name ? `a cycle: ${body.name} → ${body.rollback} → ${body.name}` : back.rollback,
+        found:
+          back.rollback === body.name ? `a cycle: ${[...new Set([body.name, body.rollback])].join(' → ')} → ${body.name}` : back.rollback,
       });
   }
 }
 
-function checkState(placed: Placed<Procedure>, name: string, state: State, actions: ActionCatalog, report: ProblemReport): void {
+/** Two procedures that roll each other back are one mistake, reported at the first by name. */
+function isSecondOfCycle(body: Procedure, back: Procedure): boolean {
+  return back.rollback === body.name && back.name < body.name;
+}
+
+/** Returns whether every outcome has its next state, as far as is known. */
+function checkState(placed: Placed<Procedure>, name: string, state: State, actions: ActionCatalog, report: ProblemReport): boolean {
   const { body, source } = placed;
   const path: Path = ['states', name];
   for (const [index, one] of (state.cases ?? []).entries())
@@ -45,16 +54,16 @@ function checkState(placed: Placed<Procedure>, name: string, state: State, actio
     for (const key of ['action', 'on', 'outcomes', 'save', 'with'] as const)
       if (state[key] !== undefined)
         report.add(source, [...path, key], `the final state ${name} has ${key}; nothing follows it`, { ofKey: true });
-    return;
+    return true;
   }
   if (state.result !== undefined)
     report.add(source, [...path, 'result'], `only a final state or a transition has a result`, { ofKey: true });
   if (state.action === undefined) {
     report.add(source, path, `the state ${name} has no action`, { expected: 'an action with on, or final: true', ofKey: true });
-    return;
+    return false;
   }
   const action = checkAction(report, source, path, actions, { action: state.action, with: state.with }, { name: 'with' });
-  if (!action) return;
+  if (!action) return true;
   const idempotent = state.traits?.idempotent ?? action.traits.idempotent ?? false;
   if ((state.attempts ?? 1) > 1 && !idempotent)
     report.add(source, [...path, 'attempts'], `${name} is tried again only if that does no harm`, {
@@ -66,16 +75,25 @@ function checkState(placed: Placed<Procedure>, name: string, state: State, actio
     checkCondition(report, source, [...path, 'outcomes', label], scope, condition);
   for (const [value, expression] of Object.entries(state.save ?? {}))
     checkExpression(report, source, [...path, 'save', value], scope, expression);
-  checkTransitions(placed, name, state, action, report);
+  return checkTransitions(placed, name, state, action, report);
 }
 
-function checkTransitions(placed: Placed<Procedure>, name: string, state: State, action: ActionDeclaration, report: ProblemReport): void {
+function checkTransitions(
+  placed: Placed<Procedure>,
+  name: string,
+  state: State,
+  action: ActionDeclaration,
+  report: ProblemReport,
+): boolean {
   const { body, source } = placed;
   const path: Path = ['states', name];
   const outcomes = [...Object.keys(action.outcomes), ...Object.keys(state.outcomes ?? {})];
   const on = state.on ?? {};
-  for (const outcome of outcomes)
-    if (!Object.hasOwn(on, outcome)) {
+  const missing = outcomes.filter((outcome) => !Object.hasOwn(on, outcome));
+  // An outcome that is there but misspelt is reported where it stands.
+  const meant = new Set(Object.keys(on).flatMap((label) => (outcomes.includes(label) ? [] : (nearest(label, missing) ?? []))));
+  for (const outcome of missing)
+    if (!meant.has(outcome)) {
       const meaning = action.outcomes[outcome];
       report.add(source, state.on ? [...path, 'on'] : path, `the outcome ${outcome} of ${name} has no next state`, {
         expected: `on: {${outcome}: STATE}${meaning ? ` (${outcome}: ${meaning})` : ''}`,
@@ -108,14 +126,17 @@ function checkTransitions(placed: Placed<Procedure>, name: string, state: State,
         ofKey: true,
       });
   }
+  return missing.length === 0;
 }
 
-/** Which states are entered from which. */
+/** Which states are entered from which; a misspelt state is taken as the one that was meant, so that it is one problem and not three. */
 function edgesOf(procedure: Procedure): Map<string, string[]> {
+  const names = Object.keys(procedure.states);
+  const meant = (to: string) => (Object.hasOwn(procedure.states, to) ? to : (nearest(to, names) ?? to));
   return new Map(
     Object.entries(procedure.states).map(([name, state]) => [
       name,
-      Object.values(state.on ?? {}).flatMap((transition) => stepsOf(transition).map((step) => step.to)),
+      Object.values(state.on ?? {}).flatMap((transition) => stepsOf(transition).map((step) => meant(step.to))),
     ]),
   );
 }
@@ -134,7 +155,11 @@ function reachable(edges: ReadonlyMap<string, readonly string[]>, from: readonly
 
 function checkReach({ body, source }: Placed<Procedure>, report: ProblemReport): void {
   const edges = edgesOf(body);
-  const reached = reachable(edges, [body.start]);
+  const names = Object.keys(body.states);
+  const start = Object.hasOwn(body.states, body.start) ? body.start : nearest(body.start, names);
+  // Where a way leads to a state that nobody knows, what can be reached is not known either.
+  if (start === undefined || [...edges.values()].flat().some((to) => !Object.hasOwn(body.states, to))) return;
+  const reached = reachable(edges, [start]);
   const finals = Object.entries(body.states)
     .filter(([, state]) => state.final)
     .map(([name]) => name);
@@ -145,9 +170,25 @@ function checkReach({ body, source }: Placed<Procedure>, report: ProblemReport):
   const backwards = new Map<string, string[]>();
   for (const [from, tos] of edges) for (const to of tos) backwards.set(to, [...(backwards.get(to) ?? []), from]);
   const ending = reachable(backwards, finals);
-  for (const name of Object.keys(body.states)) {
-    if (!reached.has(name))
-      report.add(source, ['states', name], `nothing leads to the state ${name}`, { severity: 'warning', ofKey: true });
-    else if (!ending.has(name)) report.add(source, ['states', name], `no way leads from the state ${name} to an end`, { ofKey: true });
+  const apart = names.filter((name) => !reached.has(name));
+  for (const name of rootsOf(apart, edges))
+    report.add(source, ['states', name], `nothing leads to the state ${name}`, { severity: 'warning', ofKey: true });
+  const stuck = names.filter((name) => reached.has(name) && !ending.has(name));
+  for (const name of rootsOf(stuck, edges))
+    report.add(source, ['states', name], `no way leads from the state ${name} to an end`, {
+      expected: 'a way to a state with final: true',
+      found: `only ways to ${[...reachable(edges, edges.get(name) ?? [])].join(', ')}`,
+      ofKey: true,
+    });
+}
+
+/** Of some states the fewest, first ones first, from which the others follow. */
+function rootsOf(states: readonly string[], edges: ReadonlyMap<string, readonly string[]>): string[] {
+  const roots: string[] = [];
+  for (const name of states) {
+    if (roots.some((root) => reachable(edges, [root]).has(name))) continue;
+    const below = reachable(edges, [name]);
+    roots.splice(0, roots.length, ...roots.filter((root) => !below.has(root)), name);
   }
+  return roots;
 }

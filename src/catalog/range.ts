@@ -13,7 +13,11 @@ const COMPARATOR = /^(>=|<=|>|<|=)?(.+)$/;
 export function parseRange(scheme: Scheme, text: string): ParsedRange {
   const choices: ((version: string) => boolean)[] = [];
   for (const choice of text.split('||')) {
-    const words = choice.trim().split(/\s+/).filter(Boolean);
+    const words = choice
+      .replaceAll(/([<>=])\s+/g, '$1')
+      .trim()
+      .split(/\s+/)
+      .filter(Boolean);
     if (words.length === 0) return { ok: false, message: 'a choice of the range is empty' };
     const tests: ((version: string) => boolean)[] = [];
     for (const word of words) {
@@ -31,13 +35,10 @@ function parseWord(scheme: Scheme, word: string): string | ((version: string) =>
   const [, operator = '=', operand = ''] = COMPARATOR.exec(word) ?? [];
   if (operand.endsWith('.*') || operand.endsWith('.x')) {
     if (operator !== '=') return `${word} mixes a comparison with a wildcard`;
-    const prefix = operand.slice(0, -2);
-    return (version) =>
-      version === prefix ||
-      version.startsWith(`${prefix}.`) ||
-      (version.startsWith(prefix) && /^[a-z]/i.test(version.slice(prefix.length)));
+    return parseWildcard(scheme, operand.slice(0, -2));
   }
-  // A semver bound may leave parts out: >=17.1 means >=17.1.0.
+  // A semver version may leave parts out: 17.1 means 17.1.*, and >=17.1 means >=17.1.0.
+  if (scheme.name === 'semver' && operator === '=' && /^v?\d+(\.\d+)?$/.test(operand)) return parseWildcard(scheme, operand);
   const filled =
     scheme.name === 'semver' && /^v?\d+(\.\d+)?$/.test(operand) ? `${operand}${'.0'.repeat(3 - operand.split('.').length)}` : operand;
   if (!scheme.isVersion(filled)) return `${operand} is no version under the scheme ${scheme.name}`;
@@ -53,4 +54,14 @@ function parseWord(scheme: Scheme, word: string): string | ((version: string) =>
     default:
       return (version) => scheme.compare(version, filled) === 0;
   }
+}
+
+/** Every version that begins with these parts: 7.3.* has 7.3, 7.3.6, 7.3a and 7.3-2. */
+function parseWildcard(scheme: Scheme, prefix: string): string | ((version: string) => boolean) {
+  if (!/^v?\d+(\.\d+)*$/.test(prefix) || scheme.names.length > 0) return `${prefix}.* is no wildcard under the scheme ${scheme.name}`;
+  const bare = prefix.replace(/^v/, '');
+  return (version) => {
+    const text = version.replace(/^v/, '');
+    return text.startsWith(bare) && !/^\d/.test(text.slice(bare.length));
+  };
 }

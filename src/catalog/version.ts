@@ -2,13 +2,18 @@
  * Versions and how they compare, by the product's scheme.
  *
  * - `semver`: 1.2.3-rc.1, after semver.org 2.0.0; build metadata is ignored.
- * - `dotted`: numbers and letters between dots and dashes, 7.2.2c < 7.2.2d < 7.2.10; a missing part is 0, a letter after a number is a fix of it.
+ * - `dotted`: numbers and letters between dots and dashes, 7.2.2c < 7.2.2d < 7.2.10. Zeros at the end say nothing (7.2 is 7.2.0), letters
+ *   after a number are a fix of it (7.2 < 7.2c < 7.2.1), and what is named a pre-release comes before its release (8.0-rc1 < 8.0).
  * - trains: named, in the order given: ocata < pike < queens.
  */
 import type { SchemeDocument } from '../model/documents/index.ts';
 
 export type Scheme = {
   name: string;
+  /** What a version looks like, as an error says it. */
+  form: string;
+  /** Every version there is, where they are listed. */
+  names: readonly string[];
   /** Whether the text is a version under this scheme. */
   isVersion(text: string): boolean;
   /** Below 0 where `a` is older. Both must be versions. */
@@ -22,6 +27,8 @@ const DOTTED = /^v?[0-9]+[A-Za-z]*([.-][0-9A-Za-z]+)*$/;
 
 const semver: Scheme = {
   name: 'semver',
+  form: 'MAJOR.MINOR.PATCH, such as "17.2.1"',
+  names: [],
   isVersion: (text) => SEMVER.test(text),
   compare(a, b) {
     const [x, y] = [SEMVER.exec(a), SEMVER.exec(b)];
@@ -60,33 +67,52 @@ function comparePrerelease(a: string[], b: string[]): number {
   return 0;
 }
 
-/** Numbers and words, in order: 7.2.2c → 7 2 2 c. */
+const PRERELEASE = /^(dev|snapshot|alpha|beta|pre|preview|rc)$/i;
+
+/** Numbers and words, in order: 7.2.2c → 7 2 2 c. Zeros that end the version, or stand before a pre-release, are left out. */
 function dottedParts(version: string): string[] {
-  return version.replace(/^v/, '').match(/\d+|[A-Za-z]+/g) ?? [];
+  const parts = version.replace(/^v/, '').match(/\d+|[A-Za-z]+/g) ?? [];
+  return parts.filter((part, place) => {
+    if (!/^0+$/.test(part)) return true;
+    const next = parts.slice(place).find((other) => !/^0+$/.test(other));
+    return next !== undefined && !PRERELEASE.test(next);
+  });
+}
+
+/** Where a part stands among what may stand in its place: a pre-release, the end of the version, letters, a number. */
+function rankOf(part: string | undefined): number {
+  if (part === undefined) return 1;
+  if (/^\d/.test(part)) return 3;
+  return PRERELEASE.test(part) ? 0 : 2;
 }
 
 const dotted: Scheme = {
   name: 'dotted',
+  form: 'numbers and letters between dots and dashes, such as "7.2.2c"',
+  names: [],
   isVersion: (text) => DOTTED.test(text),
   compare(a, b) {
     const [x, y] = [dottedParts(a), dottedParts(b)];
     for (let i = 0; i < Math.max(x.length, y.length); i++) {
-      const [left, right] = [x[i] ?? '0', y[i] ?? '0'];
-      const [leftNumber, rightNumber] = [/^\d/.test(left), /^\d/.test(right)];
-      // A letter is a fix of the number before it, so it is newer than nothing and older than a further number is not comparable: 7.2c > 7.2.
-      if (leftNumber !== rightNumber) return leftNumber ? (x[i] === undefined ? -1 : 1) : y[i] === undefined ? 1 : -1;
-      const difference = leftNumber ? compareNumbers(left, right) : left < right ? -1 : left > right ? 1 : 0;
+      const [left = '', right = ''] = [x[i], y[i]];
+      const rank = rankOf(x[i]);
+      const difference = rank - rankOf(y[i]) || (rank === 3 ? compareNumbers(left, right) : left < right ? -1 : left > right ? 1 : 0);
       if (difference !== 0) return difference;
     }
     return 0;
   },
-  line: (version) => dottedParts(version).slice(0, 2).join('.'),
+  line: (version) => {
+    const [, major = '0', minor = '0'] = /^v?(\d+)(?:\.(\d+))?/.exec(version) ?? [];
+    return `${Number(major)}.${Number(minor)}`;
+  },
 };
 
 function trains(names: readonly string[]): Scheme {
   const places = new Map(names.map((name, index) => [name, index]));
   return {
     name: `trains ${names.join(', ')}`,
+    form: `one of ${names.join(', ')}`,
+    names,
     isVersion: (text) => places.has(text),
     compare(a, b) {
       const [x, y] = [places.get(a), places.get(b)];

@@ -19,9 +19,10 @@ export function durationMs(text: string): number {
 
 /** The shortest text people read at a glance: `850ms`, `4.2s`, `3m 05s`, `2h 10m`, `3d 4h`. */
 export function durationText(ms: number): string {
-  if (ms < 1000) return `${Math.round(ms)}ms`;
-  if (ms < 10_000) return `${(ms / 1000).toFixed(1)}s`;
-  if (ms < 60_000) return `${Math.round(ms / 1000)}s`;
+  if (ms < 999.5) return `${Math.round(ms)}ms`;
+  if (ms < 9950) return `${(ms / 1000).toFixed(1)}s`;
+  if (ms < 59_500) return `${Math.round(ms / 1000)}s`;
+  if (ms < 60_000) return '1m 00s';
   const two = (value: number) => String(value).padStart(2, '0');
   if (ms < 3_600_000) return `${Math.floor(ms / 60_000)}m ${two(Math.floor((ms % 60_000) / 1000))}s`;
   if (ms < 86_400_000) return `${Math.floor(ms / 3_600_000)}h ${two(Math.floor((ms % 3_600_000) / 60_000))}m`;

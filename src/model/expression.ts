@@ -136,6 +136,40 @@ function compile(scope: Scope, text: string): Compiled<Expression> {
   return { ok: true, compiled: { text, type, evaluate } };
 }
 
+/** How the parser names what it reads, and how people do. */
+const TOKENS: Record<string, string> = {
+  EOF: 'the end',
+  LPAREN: '"("',
+  RPAREN: '")"',
+  LBRACKET: '"["',
+  RBRACKET: '"]"',
+  LBRACE: '"{"',
+  RBRACE: '"}"',
+  COMMA: '","',
+  COLON: '":"',
+  IDENTIFIER: 'a name',
+};
+const TOKEN = new RegExp(`\\b(${Object.keys(TOKENS).join('|')})\\b`, 'g');
+
+/** What CEL can call, for "did you mean". */
+const FUNCTIONS = [
+  'startsWith',
+  'endsWith',
+  'contains',
+  'matches',
+  'size',
+  'exists',
+  'exists_one',
+  'all',
+  'filter',
+  'map',
+  'has',
+  'int',
+  'string',
+  'double',
+  'bool',
+];
+
 function problemOf(scope: Scope, text: string, error: unknown): ExpressionProblem {
   const { summary, message, range, code } = error as {
     summary?: string;
@@ -147,14 +181,26 @@ function problemOf(scope: Scope, text: string, error: unknown): ExpressionProble
   const offset = range?.start ?? 0;
   const word = range ? text.slice(range.start, range.end) : '';
   let suggestion: string | undefined;
+  let fields: readonly string[] = [];
   if (code === 'unknown_variable') suggestion = nearest(word, SCOPES[scope.name]);
   else if (code === 'no_such_key') {
     const owner = /([A-Za-z_]\w*)\s*\.\??\s*$/.exec(text.slice(0, offset))?.[1] ?? '';
-    const fields = owner === 'result' ? scope.result : VARIABLES[owner];
-    if (fields && typeof fields === 'object') suggestion = nearest(word, Object.keys(fields));
+    const types = owner === 'result' ? scope.result : VARIABLES[owner];
+    if (types && typeof types === 'object') fields = Object.keys(types);
+    suggestion = nearest(word, fields);
+  } else {
+    const called = /^\s*[\w.]*?(\w+)\s*\(/.exec(word)?.[1];
+    if (called !== undefined && !FUNCTIONS.includes(called)) suggestion = nearest(called, FUNCTIONS);
   }
-  const known = code === 'unknown_variable' ? `${said} (there are ${SCOPES[scope.name].join(', ')})` : said;
-  return { message: known, offset, ...(suggestion === undefined ? {} : { suggestion }) };
+  let there: readonly string[] = code === 'unknown_variable' ? SCOPES[scope.name] : [];
+  if (code === 'no_such_key') there = fields;
+  const hint = text[offset] === '=' && text[offset - 1] !== '=' ? ' (equal is ==)' : '';
+  const plainly = said.replaceAll(TOKEN, (token) => TOKENS[token] as string);
+  return {
+    message: plainly + hint + (there.length > 0 ? ` (there are ${there.join(', ')})` : ''),
+    offset,
+    ...(suggestion === undefined ? {} : { suggestion }),
+  };
 }
 
 /** CEL's ints are BigInts in this library; ours are numbers outside of it. */
@@ -189,6 +235,8 @@ export type Template = {
   readonly text: string;
   /** Whether anything in it is an expression. */
   readonly dynamic: boolean;
+  /** The texts of its expressions. */
+  readonly expressions: readonly string[];
   /** With `quote`, each inserted value goes through it, unless it says `raw(...)`. A text that is one `${...}` keeps the value's own type. */
   evaluate(variables: Record<string, unknown>, quote?: (value: string) => string): Evaluated;
 };
@@ -234,6 +282,7 @@ function template(text: string, parts: Part[]): Template {
   return {
     text,
     dynamic: parts.some((part) => typeof part !== 'string'),
+    expressions: parts.flatMap((part) => (typeof part === 'string' ? [] : [part.expression.text])),
     evaluate(variables, quote) {
       if (only !== undefined && typeof only !== 'string' && !quote) return only.expression.evaluate(variables);
       let out = '';

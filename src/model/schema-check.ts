@@ -6,7 +6,7 @@
  * keywords that `schema.ts` writes.
  */
 import type { Path } from './problem.ts';
-import { foundText } from './problem.ts';
+import { foundText, pathText } from './problem.ts';
 import type { JsonSchema, Schema } from './schema.ts';
 import { nearest } from './suggestion.ts';
 
@@ -66,6 +66,12 @@ export function expectedText(schema: JsonSchema): string {
   }
 }
 
+/** What a message calls the value at a path: its key, with the index of an entry of a list. */
+function nameOf(path: Path): string {
+  const key = path.findLastIndex((part) => typeof part === 'string');
+  return path.length === 0 ? 'the document' : pathText(path.slice(Math.max(0, key)));
+}
+
 /** Every mismatch of `value` with `schema`, in document order. O(size of the value). */
 export function mismatches(schema: Schema<unknown>, value: unknown): Mismatch[] {
   const found: Mismatch[] = [];
@@ -75,7 +81,7 @@ export function mismatches(schema: Schema<unknown>, value: unknown): Mismatch[] 
 
 function check(schema: JsonSchema, value: unknown, path: Path, out: Mismatch[]): void {
   if (schema.anyOf) return checkUnion(schema, schema.anyOf, value, path, out);
-  const name = path.length === 0 ? 'the document' : String(path[path.length - 1]);
+  const name = nameOf(path);
   const wrong = (message: string, extra: Partial<Mismatch> = {}) =>
     out.push({ path, ofKey: false, message, expected: expectedText(schema), found: foundText(value), ...extra });
   if (!isOfType(value, schema)) {
@@ -113,27 +119,22 @@ function checkMap(schema: JsonSchema, value: Record<string, unknown>, path: Path
     out.push({
       path,
       ofKey: false,
-      message: `${path.at(-1) ?? 'the document'} is empty`,
+      message: `${nameOf(path)} is empty`,
       expected: `at least ${schema.minProperties} entry`,
     });
   for (const key of schema.required ?? []) {
     if (value[key] !== undefined) continue;
     const property = properties[key];
-    const misspelt = nearest(
-      key,
-      Object.keys(value).filter((other) => !(other in properties)),
-    );
+    // A misspelt key is reported where it stands, with this one as what was meant; that is the same mistake.
+    const misspelt = Object.keys(value).some((other) => !Object.hasOwn(properties, other) && meantKey(other, properties, value) === key);
     const mismatch: Mismatch = { path, ofKey: true, message: `${key} is missing`, expected: property ? expectedText(property) : 'a value' };
-    if (misspelt === undefined) out.push(mismatch);
+    if (!misspelt) out.push(mismatch);
   }
   for (const [key, item] of Object.entries(value)) {
     if (Object.hasOwn(properties, key)) check(properties[key] as JsonSchema, item, [...path, key], out);
     else if (typeof schema.additionalProperties === 'object') check(schema.additionalProperties, item, [...path, key], out);
     else if (schema.additionalProperties === false) {
-      const meant = nearest(
-        key,
-        Object.keys(properties).filter((known) => !Object.hasOwn(value, known)),
-      );
+      const meant = meantKey(key, properties, value);
       out.push({
         path: [...path, key],
         ofKey: true,
@@ -143,6 +144,14 @@ function checkMap(schema: JsonSchema, value: Record<string, unknown>, path: Path
       });
     }
   }
+}
+
+/** The known key that an unknown one was probably meant to be: one that is not there already. */
+function meantKey(key: string, properties: Record<string, JsonSchema>, value: Record<string, unknown>): string | undefined {
+  return nearest(
+    key,
+    Object.keys(properties).filter((known) => !Object.hasOwn(value, known)),
+  );
 }
 
 /** Of several forms, the one whose type fits is the one that was meant; with several of them, the one with the fewest mismatches. */
@@ -157,7 +166,7 @@ function checkUnion(schema: JsonSchema, forms: JsonSchema[], value: unknown, pat
   }
   if (best && (fitting.length === 1 || typeof value === 'object')) out.push(...best);
   else {
-    const name = path.length === 0 ? 'the document' : String(path[path.length - 1]);
+    const name = nameOf(path);
     const words = forms.flatMap((form) => [...(form.enum ?? [])]);
     const meant = typeof value === 'string' ? nearest(value, words) : undefined;
     out.push({

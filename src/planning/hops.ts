@@ -1,5 +1,6 @@
 /** Where each target is and the hops it takes, from the versions of the inventory and the release graph. */
 import { findPath, type Hop, type PathAnswer, releaseGraph } from '../catalog/graph.ts';
+import type { Scheme } from '../catalog/version.ts';
 import type { Release, Target, Upgrade } from '../model/documents/index.ts';
 import { type Fault, fault } from '../model/fault.ts';
 
@@ -13,7 +14,7 @@ export type Standing = {
   firstHop: number;
 };
 
-export type Route = { hops: Hop[]; standings: Standing[]; froms: string[] };
+export type Route = { hops: Hop[]; standings: Standing[]; froms: string[]; scheme: Scheme };
 
 /** Releases of a product by version. */
 export function releasesOf(product: string, releases: readonly Release[]): Map<string, Release> {
@@ -58,6 +59,7 @@ export function findRoute(
     if (typeof holder === 'string') places.push({ target, product, version: target.version, productFrom: holder });
     else if (!faults.some((one) => one.kind === holder.kind && one.message === (holder as Fault).message)) faults.push(holder);
   }
+  if (places.length === 0 && faults.length === 0) faults.push(noTargetsFault(upgrade, targets, wanted));
   const froms = [...new Set(places.map((place) => place.productFrom))];
   const answers = new Map(froms.map((from) => [from, findPath(graph, from, upgrade.to)]));
   for (const [from, answer] of answers) if (!answer.ok) faults.push(pathFault(upgrade.product, from, answer));
@@ -79,7 +81,18 @@ export function findRoute(
     first.set(from, start);
   }
   if (faults.length > 0) return { faults };
-  return { route: { hops, froms, standings: places.map((place) => ({ ...place, firstHop: first.get(place.productFrom) as number })) } };
+  const standings = places.map((place) => ({ ...place, firstHop: first.get(place.productFrom) as number }));
+  return { route: { hops, froms, standings, scheme: graph.scheme } };
+}
+
+/** Nothing of the product is there: "nothing to do" would hide a misspelt product. */
+function noTargetsFault(upgrade: Upgrade, targets: readonly Target[], wanted: Release): Fault {
+  const products = [...new Set(targets.map((target) => target.product ?? upgrade.product))];
+  return fault('no-targets', upgrade.name, `no target is of the product ${upgrade.product}`, {
+    expected: `a target of ${[upgrade.product, ...Object.keys(wanted.components ?? {})].join(' or ')}`,
+    found: products.length === 0 ? 'an empty inventory' : `only targets of ${products.join(', ')}`,
+    remedy: 'Correct `product` of the targets, or name the components in the release.',
+  });
 }
 
 /** The release a component's version belongs to. */

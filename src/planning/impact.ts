@@ -29,25 +29,44 @@ export function serviceImpacts(
     stage.groups.forEach((group, number) => {
       for (let at = group.first; at < group.first + group.count; at++) groupOf.set(stage.order[at] as number, number);
     });
+    const positionOf = new Map(stage.order.map((index, position) => [index, position]));
     for (const service of services) {
-      const inGroups = new Map<number, number>();
+      const members: Member[] = [];
       for (const id of service.on) {
-        const index = indices.get(id);
-        const group = index === undefined ? undefined : groupOf.get(index);
-        if (group !== undefined) inGroups.set(group, (inGroups.get(group) ?? 0) + 1);
+        const position = positionOf.get(indices.get(id) ?? -1);
+        if (position === undefined) continue;
+        const group = groupOf.get(stage.order[position] as number) ?? 0;
+        members.push({ group, wave: waveOf(stage, stage.grouped ? group : position) });
       }
-      if (inGroups.size > 0) impacts.push(impactOf(service, step, stage, [...inGroups.values()]));
+      if (members.length > 0) impacts.push(impactOf(service, step, stage, members));
     }
   });
   return impacts;
 }
 
-function impactOf(service: Service, step: number, stage: PlanStage, perGroup: number[]): ServiceImpact {
+/** A target of a service within a stage: waves never overlap, so only those of one wave are down together. */
+type Member = { group: number; wave: number };
+
+function waveOf(stage: PlanStage, place: number): number {
+  return stage.waves.findIndex((wave) => place < wave.until);
+}
+
+function countsOf(members: readonly Member[]): number[] {
+  return [...Map.groupBy(members, (member) => member.group).values()].map((group) => group.length);
+}
+
+function impactOf(service: Service, step: number, stage: PlanStage, members: readonly Member[]): ServiceImpact {
   const failures = stage.budget?.failures ?? 0;
   const within = stage.budget ? Math.min(stage.width.within, failures + 1) : stage.width.within;
-  const busiest = perGroup.sort((a, b) => b - a).slice(0, stage.width.groups);
-  let atOnce = busiest.reduce((sum, count) => sum + Math.min(count, within), 0);
-  const inStage = perGroup.reduce((sum, count) => sum + count, 0);
+  const perGroup = countsOf(members);
+  const perWave = [...Map.groupBy(members, (member) => member.wave).values()].map((wave) => {
+    const busiest = countsOf(wave)
+      .sort((a, b) => b - a)
+      .slice(0, stage.width.groups);
+    return busiest.reduce((sum, count) => sum + Math.min(count, within), 0);
+  });
+  let atOnce = Math.max(...perWave);
+  const inStage = members.length;
   if (stage.budget?.per === 'stage') atOnce = Math.min(atOnce, failures + 1);
   // Without `continue`, failed ones count against what is in flight where there is a budget; where there is none the first failure stops the rest.
   const lost =

@@ -5,7 +5,7 @@ import type { ActionCatalog } from '../model/action.ts';
 import type { Check, Procedure, Release, Stage, Target, Upgrade } from '../model/documents/index.ts';
 import { compileExpression } from '../model/expression.ts';
 import { type Fault, fault } from '../model/fault.ts';
-import { findRoute, type Route, releasesOf, versionIn } from './hops.ts';
+import { findRoute, type Route, releasesOf, type Standing, versionIn } from './hops.ts';
 import { serviceImpacts } from './impact.ts';
 import { type Plan, type PlanRisk, type PlanStage, type PlanStep, type PlanTarget, planDigest } from './plan.ts';
 import { compileStage, emptyStageFault, type Pass, type StageContext } from './stages.ts';
@@ -47,10 +47,13 @@ export function planUpgrade(input: PlanInput): Planned {
       for (const name of [step.procedure, step.rollback])
         if (name !== undefined && !procedures[name]) procedures[name] = input.procedures.get(name) as Procedure;
   faults.push(...unreachableTargets(steps, planTargets, procedures, actions));
-  const { risks, blocking } = risksOf(route.hops, upgrade, planTargets);
+  faults.push(...strangersOf(upgrade, planTargets));
+  const { risks, blocking } = risksOf(route, upgrade);
   faults.push(...blocking);
-  if (faults.length > 0) return { ok: false, faults };
+  if (faults.length > 0) return { ok: false, faults: distinct(faults) };
   const changed = new Set(steps.flatMap((step) => (step.kind === 'stage' ? step.order : [])));
+  const isThere = (index: number) => route.standings[index]?.firstHop === route.hops.length;
+  const left = planTargets.filter((_, index) => !isThere(index) && !changed.has(index)).map((target) => target.id);
   const content: Omit<Plan, 'digest'> = {
     format: 1,
     upgrade: upgrade.name,
@@ -73,10 +76,10 @@ export function planUpgrade(input: PlanInput): Planned {
     ...(upgrade.freeze === undefined ? {} : { freeze: upgrade.freeze }),
     postUpgrade: upgrade.postUpgrade ?? [],
     steps: changed.size === 0 ? [] : steps,
-    unchanged: planTargets.length - changed.size,
+    unchanged: planTargets.filter((_, index) => isThere(index) && !changed.has(index)).length,
     impacts: serviceImpacts(steps, planTargets, input.services, procedures, actions),
     risks,
-    notes: route.hops.flatMap((hop) => own.get(hop.to)?.notes ?? []),
+    notes: [...route.hops.flatMap((hop) => own.get(hop.to)?.notes ?? []), ...leftNotes(left)],
     undecided: undecidedOf(upgrade, steps, procedures),
   };
   return { ok: true, plan: { ...content, digest: planDigest(content) } };
@@ -85,6 +88,22 @@ export function planUpgrade(input: PlanInput): Planned {
 function withObserved(target: Target, observed: ReadonlyMap<string, string>): Target {
   const version = observed.get(target.id);
   return version === undefined ? target : { ...target, version };
+}
+
+/** A mistake met again in another hop is the same mistake. */
+function distinct(faults: readonly Fault[]): Fault[] {
+  return [...new Map(faults.map((one) => [`${one.kind} ${one.subject} ${one.message}`, one])).values()];
+}
+
+/** Targets that have a version to change and are in no stage. */
+function leftNotes(left: readonly string[]): string[] {
+  if (left.length === 0) return [];
+  const names = left.slice(0, 3).join(', ') + (left.length > 3 ? ', …' : '');
+  return [
+    left.length === 1
+      ? `No stage selects ${names}: it stays at the version it has.`
+      : `No stage selects ${left.length} targets (${names}): they stay at the version they have.`,
+  ];
 }
 
 /** The stages in runs of equal treatment: each run is done once, or once for each hop. */
@@ -106,12 +125,13 @@ function passesOf(stages: readonly Stage[], hops: number): { stages: readonly St
 
 function compileSteps(input: PlanInput, route: Route, own: Map<string, Release>, faults: Fault[]): PlanStep[] {
   const { upgrade } = input;
-  const context: StageContext = { upgrade, procedures: input.procedures, faults };
+  const context: StageContext = { upgrade, procedures: input.procedures, faults, done: new Map() };
   const steps: PlanStep[] = [];
   let base = 0;
   for (const { stages, hop } of passesOf(upgrade.stages, route.hops.length)) {
     const pass = passOf(upgrade, route, own, hop);
     const compiled: PlanStep[] = [];
+    const marksOnly = stages.every((stage) => stage.commit !== undefined || stage.approval !== undefined);
     for (const stage of stages) {
       if (stage.commit !== undefined) compiled.push({ kind: 'commit', name: stage.commit });
       else if (stage.approval !== undefined) compiled.push({ kind: 'approval', name: stage.approval });
@@ -122,24 +142,34 @@ function compileSteps(input: PlanInput, route: Route, own: Map<string, Release>,
         compiled.push(one);
       }
     }
-    // A pass in which nobody changes has nothing to commit or approve either.
-    if (compiled.some((step) => step.kind === 'stage')) steps.push(...compiled);
+    // A pass in which nobody changes has nothing to commit or approve either; one of nothing but marks belongs to the passes around it.
+    if (marksOnly || compiled.some((step) => step.kind === 'stage')) steps.push(...compiled);
   }
   return steps;
 }
 
-/** Who takes part in a pass and from which version: those whose version differs from what the pass brings. */
+/**
+ * Who takes part in a pass and from which version: those whose version differs from what the pass brings. A release that does not name a
+ * component leaves it as the hops before have made it.
+ */
 function passOf(upgrade: Upgrade, route: Route, own: Map<string, Release>, hop: number | undefined): Pass {
   const step: Hop | undefined = hop === undefined ? undefined : route.hops[hop];
   const release = own.get(step?.to ?? upgrade.to) as Release;
   const candidates: Pass['candidates'] = [];
   route.standings.forEach((standing, index) => {
     if (hop !== undefined && standing.firstHop > hop) return;
-    const before = hop === undefined || standing.firstHop === hop ? undefined : own.get(route.hops[hop]?.from as string);
-    const from = (before ? versionIn(before, standing.product) : undefined) ?? standing.version;
-    if (versionIn(release, standing.product) !== from) candidates.push({ standing, index, from });
+    let from = standing.version;
+    for (const earlier of hop === undefined ? [] : route.hops.slice(standing.firstHop, hop))
+      from = versionIn(own.get(earlier.to) as Release, standing.product) ?? from;
+    const to = versionIn(release, standing.product);
+    if (to !== undefined && !isSame(route, upgrade, standing, from, to)) candidates.push({ standing, index, from });
   });
   return { ...(hop === undefined ? {} : { hop }), release, candidates };
+}
+
+/** Whether two texts are one version (7.2 and 7.2.0); of components only the text is known. */
+function isSame({ scheme }: Route, upgrade: Upgrade, { product }: Standing, a: string, b: string): boolean {
+  return a === b || (product === upgrade.product && scheme.isVersion(a) && scheme.isVersion(b) && scheme.compare(a, b) === 0);
 }
 
 /** Targets that lack the way of connecting that an action of their procedure needs. */
@@ -166,7 +196,7 @@ function unreachableTargets(
         fault(
           'target-unreachable',
           lacking[0] as string,
-          `${lacking.length === 1 ? lacking[0] : `${lacking.length} targets (${lacking.slice(0, 3).join(', ')}, …)`} cannot be reached by ${way}`,
+          `${lacking.length === 1 ? lacking[0] : `${lacking.length} targets (${lacking.slice(0, 3).join(', ')}${lacking.length > 3 ? ', …' : ''})`} cannot be reached by ${way}`,
           {
             expected: `connect: {${way}: …}`,
             remedy: `The procedure ${step.procedure} of the stage ${step.name} uses ${way}; say in the inventory how to connect.`,
@@ -178,25 +208,46 @@ function unreachableTargets(
   return faults;
 }
 
-function risksOf(hops: readonly Hop[], upgrade: Upgrade, targets: readonly PlanTarget[]): { risks: PlanRisk[]; blocking: Fault[] } {
+/** Checks that are asked of a target outside of the plan: the run would find nobody to ask. */
+function strangersOf(upgrade: Upgrade, targets: readonly PlanTarget[]): Fault[] {
+  const known = new Set(targets.map((target) => target.id));
+  const checks = [
+    ...(upgrade.preflight ?? []),
+    ...(upgrade.freeze ? [upgrade.freeze.acquire, upgrade.freeze.release] : []),
+    ...upgrade.stages.flatMap(({ barrier, gate }) => [barrier, gate?.check]),
+    ...(upgrade.postUpgrade ?? []),
+  ];
+  return checks.flatMap((check) => {
+    const target = check?.target;
+    if (target === undefined || known.has(target)) return [];
+    return fault(
+      'check-target-outside',
+      target,
+      `the check ${check?.name ?? check?.action} is asked of ${target}, which is not part of the plan`,
+      {
+        expected: `a target of ${upgrade.product} or of one of its components`,
+        remedy: 'Ask another target, or give this one the product of the upgrade or of a component.',
+      },
+    );
+  });
+}
+
+/** The risks of each hop, for the targets that take it. */
+function risksOf({ hops, standings }: Route, upgrade: Upgrade): { risks: PlanRisk[]; blocking: Fault[] } {
   const risks: PlanRisk[] = [];
   const blocking: Fault[] = [];
-  for (const hop of hops)
+  hops.forEach((hop, place) => {
+    if (hop.risks.length === 0) return;
+    const going = standings.filter((standing) => standing.firstHop <= place);
     for (const risk of hop.risks) {
-      let concerned = targets.length;
+      let concerned = going.length;
       if (risk.when !== undefined) {
         const compiled = compileExpression({ name: 'risk' }, risk.when);
         if (!compiled.ok) throw new Error(`not checked: ${risk.when}`);
         concerned = 0;
-        for (const target of targets) {
+        for (const { target, product, version } of going) {
           const value = compiled.compiled.evaluate({
-            target: {
-              id: target.id,
-              product: target.product,
-              version: target.version,
-              labels: target.labels ?? {},
-              vars: target.vars ?? {},
-            },
+            target: { id: target.id, product, version, labels: target.labels ?? {}, vars: target.vars ?? {} },
             params: upgrade.params ?? {},
             from: hop.from,
             to: hop.to,
@@ -208,12 +259,18 @@ function risksOf(hops: readonly Hop[], upgrade: Upgrade, targets: readonly PlanT
       const name = `${hop.from} → ${hop.to}`;
       if (risk.block)
         blocking.push(
-          fault('risk-blocks', risk.name, `${name} is blocked for ${concerned} of ${targets.length} targets: ${risk.message}`, {
-            remedy: 'Remove the cause for these targets, or wait for a release without it.',
-          }),
+          fault(
+            'risk-blocks',
+            risk.name,
+            `${name} is blocked for ${concerned} of ${going.length} ${going.length === 1 ? 'target' : 'targets'}: ${risk.message}`,
+            {
+              remedy: 'Remove the cause for these targets, or wait for a release without it.',
+            },
+          ),
         );
       else risks.push({ hop: name, name: risk.name, message: risk.message, targets: concerned });
     }
+  });
   return { risks, blocking };
 }
 

@@ -12,7 +12,13 @@ import type { Move, PlanGroup, PlanStage, PlanWave } from './plan.ts';
 /** A pass over some targets: a hop, or the whole way. */
 export type Pass = { hop?: number; release: Release; candidates: { standing: Standing; index: number; from: string }[] };
 
-export type StageContext = { upgrade: Upgrade; procedures: ReadonlyMap<string, Procedure>; faults: Fault[] };
+export type StageContext = {
+  upgrade: Upgrade;
+  procedures: ReadonlyMap<string, Procedure>;
+  faults: Fault[];
+  /** How far each has been taken, by procedure with its params: nobody walks the same way twice, nor back. */
+  done: Map<string, Map<number, { version: string; hop: number }>>;
+};
 
 function selectExpression(text: string): Expression {
   const compiled = compileExpression({ name: 'select' }, text);
@@ -80,11 +86,11 @@ function ordered(stage: Stage, candidates: Pass['candidates'], params: Record<st
 export function compileStage(stage: Stage, pass: Pass, base: number, context: StageContext): PlanStage | undefined {
   const { upgrade, procedures, faults } = context;
   const params = { ...upgrade.params, ...stage.params };
-  const chosen = selected(stage, pass, params, faults);
-  if (chosen.length === 0) return undefined;
-  const candidates = ordered(stage, chosen, params, faults);
   const name = stage.name as string;
   const procedure = (stage.procedure ?? upgrade.procedure) as string;
+  const chosen = notYet(selected(stage, pass, params, faults), pass, JSON.stringify([procedure, params]), context.done);
+  if (chosen.length === 0) return undefined;
+  const candidates = ordered(stage, chosen, params, faults);
   const grouped = stage.groupBy !== undefined;
   const sorted = grouped
     ? byGroup(candidates, keysOf(stage.groupBy as string, candidates, params, faults))
@@ -123,6 +129,20 @@ export function compileStage(stage: Stage, pass: Pass, base: number, context: St
     ...(stage.barrier ? { barrier: stage.barrier } : {}),
     onFailure: stage.onFailure ?? 'suspend',
   };
+}
+
+/** Leaves out whom an earlier stage has taken the same way: after a canary the stage for all means the rest. */
+function notYet(candidates: Pass['candidates'], pass: Pass, way: string, done: StageContext['done']): Pass['candidates'] {
+  const walked = done.get(way) ?? new Map<number, { version: string; hop: number }>();
+  done.set(way, walked);
+  const hop = pass.hop ?? Number.POSITIVE_INFINITY;
+  return candidates.filter(({ index, standing }) => {
+    const version = versionIn(pass.release, standing.product) as string;
+    const before = walked.get(index);
+    if (before && (before.version === version || before.hop >= hop)) return false;
+    walked.set(index, { version, hop });
+    return true;
+  });
 }
 
 function byGroup(candidates: Pass['candidates'], keys: Key[]): { candidates: Pass['candidates']; groups: PlanGroup[] } {
@@ -182,7 +202,10 @@ export function emptyStageFault(stage: Stage, standings: readonly Standing[], pa
     release: {} as Release,
     candidates: standings.map((standing, index) => ({ standing, index, from: standing.version })),
   };
-  if (stage.select === undefined || selected(stage, pass, params, []).length > 0) return undefined;
+  const faults: Fault[] = [];
+  if (stage.select === undefined || selected(stage, pass, params, faults).length > 0) return undefined;
+  // An expression that cannot be evaluated selects nobody: that mistake is reported where the stage is compiled.
+  if (faults.length > 0) return undefined;
   const labels = [
     ...new Set(standings.flatMap(({ target }) => Object.entries(target.labels ?? {}).map(([key, value]) => `${key}=${value}`))),
   ];

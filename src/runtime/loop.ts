@@ -37,6 +37,9 @@ type Envelope = {
   work?: string;
 };
 
+/** A piece of work that is on the books. */
+type Going = { key: string; cancel: () => void };
+
 type Turn = {
   run: RunState;
   members: Map<number, TargetState>;
@@ -70,8 +73,7 @@ export class RunLoop {
 
   readonly #options: LoopOptions;
   readonly #runMachine: Machine<RunState, RunMessage, TargetMessage>;
-  readonly #machines = new Map<number, ReturnType<typeof definitionOf>>();
-  readonly #work = new Map<MachineId, Map<string, () => void>>();
+  readonly #work = new Map<MachineId, Going[]>();
   readonly #members = new Map<number, TargetState>();
   #state: RunState;
   #queue: Envelope[] = [];
@@ -118,7 +120,7 @@ export class RunLoop {
   /** Pieces of work that are going on, without timers. */
   inFlight(): number {
     let count = 0;
-    for (const works of this.#work.values()) for (const key of works.keys()) if (!key.startsWith('timer:')) count++;
+    for (const going of this.#work.values()) for (const { key } of going) if (!key.startsWith('timer:')) count++;
     return count;
   }
 
@@ -142,7 +144,7 @@ export class RunLoop {
   /** Stops at once, as a crash would, but without leaving anything running in this process. */
   stop(): void {
     this.#mode = 'stopped';
-    for (const works of this.#work.values()) for (const cancel of works.values()) cancel();
+    for (const going of this.#work.values()) for (const { cancel } of going) cancel();
     this.#work.clear();
   }
 
@@ -160,25 +162,27 @@ export class RunLoop {
           effect: 'operator',
           outcome: 'unknown',
         });
-        this.#works(state.member).set(workKey(work), () => {});
+        this.#book(state.member, { key: workKey(work), cancel: () => {} });
         this.#ended(state.member, workKey(work), { type: 'result', fence: work.fence, ending: { kind: 'unknown', fault: why } });
       }
     }
   }
 
-  #machine(member: number): Machine<TargetState, TargetMessage, AnyMessage> {
-    let machine = this.#machines.get(member);
-    if (!machine) {
-      machine = definitionOf(this.run, this.plan, member, this.#options.actions);
-      this.#machines.set(member, machine);
-    }
-    return machine as Machine<TargetState, TargetMessage, AnyMessage>;
+  /** Made anew each time: a hundred thousand kept ones would weigh more than making one costs. */
+  #machine(member: number): ReturnType<typeof definitionOf> {
+    return definitionOf(this.run, this.plan, member, this.#options.actions);
   }
 
-  #works(machine: MachineId): Map<string, () => void> {
-    const works = this.#work.get(machine) ?? new Map<string, () => void>();
-    this.#work.set(machine, works);
-    return works;
+  #book(machine: MachineId, going: Going): void {
+    const others = this.#work.get(machine);
+    if (others) others.push(going);
+    else this.#work.set(machine, [going]);
+  }
+
+  #unbook(machine: MachineId, key: string): void {
+    const left = this.#work.get(machine)?.filter((one) => one.key !== key);
+    if (left === undefined || left.length === 0) this.#work.delete(machine);
+    else this.#work.set(machine, left);
   }
 
   #post(envelope: Envelope): void {
@@ -261,13 +265,8 @@ export class RunLoop {
 
   #noteVersion(versions: Commit['versions'], message: RunMessage, at: number): void {
     if (message.type !== 'member-done' || (message.result !== 'succeeded' && message.result !== 'reverted')) return;
-    const { target, from, to } = this.#definition(message.member);
+    const { target, from, to } = this.#machine(message.member).definition;
     versions.push({ target: target.id, product: target.product, version: message.result === 'succeeded' ? to : from, at });
-  }
-
-  #definition(member: number) {
-    this.#machine(member);
-    return (this.#machines.get(member) as ReturnType<typeof definitionOf>).definition;
   }
 
   #commit(turn: Turn): boolean {
@@ -296,29 +295,27 @@ export class RunLoop {
     const runChanged = turn.run !== this.#state;
     this.#state = turn.run;
     for (const [member, state] of turn.members) this.#members.set(member, state);
-    for (const { machine, work } of turn.ended) this.#work.get(machine)?.delete(work);
+    for (const { machine, work } of turn.ended) this.#unbook(machine, work);
     for (const answer of turn.answers) answer();
     if (runChanged) this.#reconcile('run', this.#runMachine.outstanding(turn.run));
-    for (const [member, state] of turn.members) {
-      this.#reconcile(member, this.#machine(member).outstanding(state));
-      if (state.phase.at === 'done') this.#machines.delete(member);
-    }
+    for (const [member, state] of turn.members) this.#reconcile(member, this.#machine(member).outstanding(state));
     this.onChange(turn.members.values());
     return true;
   }
 
   /** L1: starts what is newly outstanding, cancels what no longer is. */
   #reconcile(machine: MachineId, wanted: readonly Work[]): void {
-    const running = this.#work.get(machine);
-    if (!running && wanted.length === 0) return;
-    const keys = new Set(wanted.map(workKey));
-    for (const [key, cancel] of running ?? []) {
-      if (keys.has(key)) continue;
-      running?.delete(key);
+    const going = this.#work.get(machine);
+    if (!going && wanted.length === 0) return;
+    const keys = wanted.map(workKey);
+    for (const { key, cancel } of going ?? []) {
+      if (keys.includes(key)) continue;
+      this.#unbook(machine, key);
       cancel();
     }
-    for (const work of wanted) if (!running?.has(workKey(work))) this.#begin(machine, work);
-    if (this.#work.get(machine)?.size === 0) this.#work.delete(machine);
+    wanted.forEach((work, index) => {
+      if (!going?.some(({ key }) => key === keys[index])) this.#begin(machine, work);
+    });
   }
 
   #begin(machine: MachineId, work: Work): void {
@@ -327,12 +324,10 @@ export class RunLoop {
       if (work.kind === 'action') this.#unstarted.push({ machine, key });
       return;
     }
-    const works = this.#works(machine);
+    const going: Going = { key, cancel: () => {} };
+    this.#book(machine, going);
     if (work.kind === 'timer') {
-      works.set(
-        key,
-        this.#options.clock.at(work.at, () => this.#ended(machine, key, { type: 'wake', fence: work.fence })),
-      );
+      going.cancel = this.#options.clock.at(work.at, () => this.#ended(machine, key, { type: 'wake', fence: work.fence }));
       return;
     }
     const { visit, attempt } = work.fence;
@@ -340,17 +335,18 @@ export class RunLoop {
       this.#outputs.push({ machine, visit, attempt, at: this.#options.clock.now(), text });
       this.#wake();
     };
-    works.set(
-      key,
-      this.#options.executor.start(work, (ending) => this.#ended(machine, key, { type: 'result', fence: work.fence, ending }), output),
+    going.cancel = this.#options.executor.start(
+      work,
+      (ending) => this.#ended(machine, key, { type: 'result', fence: work.fence, ending }),
+      output,
     );
   }
 
   /** L4: the work stays on the books, so that it is not begun again, until what it ended with is handled. */
   #ended(machine: MachineId, key: string, message: TargetMessage & RunMessage): void {
-    const works = this.#work.get(machine);
-    if (!works?.has(key)) return;
-    works.set(key, () => {});
+    const going = this.#work.get(machine)?.find((one) => one.key === key);
+    if (!going) return;
+    going.cancel = () => {};
     this.#post({ to: machine, message, work: key });
   }
 }

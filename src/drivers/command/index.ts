@@ -1,11 +1,13 @@
 /** Commands on the machine Upshift runs on. */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { fault } from '../../model/fault.ts';
 import type { Driver } from '../contract.ts';
+import { msLeft } from '../deadline.ts';
 import { observeCommand, runCommand, runInputs, runOutcomes, runResult } from '../shell/run-action.ts';
-import type { Ran, RunOptions, Transport } from '../shell/transport.ts';
+import { exitOfSignal, type Ran, type RunOptions, type Transport } from '../shell/transport.ts';
 
-const SIGNALS: Record<string, number> = { SIGHUP: 1, SIGINT: 2, SIGKILL: 9, SIGTERM: 15 };
+/** How long a command may take to end after TERM before it is killed. */
+const TERM_MS = 3_000;
 
 /** Runs commands with `sh` in a process group of their own, so that they can be ended whole. */
 export const localTransport: Transport = {
@@ -14,19 +16,22 @@ export const localTransport: Transport = {
       if (options.signal.aborted) return resolve({ kind: 'stopped' });
       const child = spawn('sh', ['-c', command], { detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
       let stopped = false;
+      let kill: NodeJS.Timeout | undefined;
       const stop = () => {
         stopped = true;
-        if (child.pid === undefined) return;
-        try {
-          process.kill(-child.pid, 'SIGTERM');
-        } catch {
-          // It has ended by itself.
-        }
+        signalGroup(child, 'SIGTERM');
+        kill = setTimeout(() => {
+          signalGroup(child, 'SIGKILL');
+          // Whatever has left the group may hold the pipes open for ever.
+          child.stdout.destroy();
+          child.stderr.destroy();
+        }, TERM_MS);
       };
-      const timer = setTimeout(stop, Math.max(0, options.deadline - Date.now()));
+      const timer = setTimeout(stop, msLeft(options.deadline));
       options.signal.addEventListener('abort', stop, { once: true });
       const settle = (ran: Ran) => {
         clearTimeout(timer);
+        clearTimeout(kill);
         options.signal.removeEventListener('abort', stop);
         resolve(ran);
       };
@@ -35,12 +40,19 @@ export const localTransport: Transport = {
       child.on('error', (error) =>
         settle({ kind: 'unreachable', fault: fault('spawn-failed', 'sh', `the command cannot be started: ${error.message}`) }),
       );
-      child.on('close', (code, signal) =>
-        settle(stopped ? { kind: 'stopped' } : { kind: 'ended', exit: code ?? 128 + (SIGNALS[signal ?? ''] ?? 0) }),
-      );
+      child.on('close', (code, signal) => settle(stopped ? { kind: 'stopped' } : { kind: 'ended', exit: code ?? exitOfSignal(signal) }));
     });
   },
 };
+
+function signalGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    // It has ended by itself.
+  }
+}
 
 export function commandDriver(): Driver {
   return {

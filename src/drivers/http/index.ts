@@ -2,6 +2,7 @@
 import { type Fault, fault } from '../../model/fault.ts';
 import * as s from '../../model/schema.ts';
 import type { ActionEnd, Call, Driver } from '../contract.ts';
+import { msLeft } from '../deadline.ts';
 
 /** A body beyond this is not read: an action wants an answer, not a download. */
 const MAX_BODY = 1024 * 1024;
@@ -18,62 +19,93 @@ const requestInputs = s.object({
 const result = { status: 'int', body: 'dyn', text: 'string', headers: 'dyn' } as const;
 const outcomes = { success: 'a status that is expected', failure: 'another status, or no answer' };
 
-/** Errors that say the request was never sent. */
-const NEVER_SENT = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN', 'UND_ERR_CONNECT_TIMEOUT']);
+/** Errors that say the request was never sent: there was no connection, or the certificate was not accepted. */
+const NEVER_SENT = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EAI_AGAIN',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'CERT_HAS_EXPIRED',
+  'CERT_NOT_YET_VALID',
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'ERR_TLS_CERT_ALTNAME_INVALID',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+]);
 
-function urlOf(call: Call): string | Fault {
-  const url = call.input['url'] as string;
+type Asked = {
+  request: Request;
+  /** The method and the URL as they were written: a secret that was encoded could not be found again. */
+  what: string;
+  ok?: number[];
+};
+
+/** The request a call asks for, or why there can be none. */
+function requestOf(call: Call, method: string, signal: AbortSignal): Asked | Fault {
+  const { url, body, headers, ok } = call.input as { url: string; body?: unknown; headers?: Record<string, string>; ok?: number[] };
   const base = call.connect.http?.url;
-  if (/^https?:\/\//.test(url)) return url;
-  if (base === undefined) return fault('no-url', call.subject, `${url} is a path, and ${call.subject} has no connect.http.url`);
-  return new URL(url, base.endsWith('/') ? base : `${base}/`).href;
-}
-
-async function request(call: Call, method: string): Promise<ActionEnd> {
-  const failed = (why: Fault): ActionEnd => ({ outcome: 'failure', result: { status: 0, body: null, text: '', headers: {} }, fault: why });
-  const url = urlOf(call);
-  if (typeof url !== 'string') return failed(url);
-  const { body, headers, ok } = call.input as { body?: unknown; headers?: Record<string, string>; ok?: number[] };
+  const whole = /^https?:\/\//.test(url);
+  if (!whole && base === undefined) return fault('no-url', call.subject, `${url} is a path, and ${call.subject} has no connect.http.url`);
+  // Joined as texts: resolving would take `//elsewhere/` for another host, and drop the path of the base.
+  const address = whole ? url : `${base?.replace(/\/+$/, '')}/${url.replace(/^\/+/, '')}`;
+  const what = `${method} ${address}`;
   const json = body !== undefined && typeof body !== 'string';
-  const signal = AbortSignal.any([call.signal, AbortSignal.timeout(Math.max(1, call.deadline - Date.now()))]);
   try {
-    const answer = await fetch(url, {
+    const all = new Headers(json ? { 'content-type': 'application/json' } : {});
+    all.set('upshift-fence', call.fence);
+    // Of two headers that differ in case only, the later counts.
+    for (const [name, value] of Object.entries({ ...call.connect.http?.headers })) all.set(name, value);
+    for (const [name, value] of Object.entries({ ...headers })) all.set(name, value);
+    const request = new Request(address, {
       method,
-      headers: {
-        ...(json ? { 'content-type': 'application/json' } : {}),
-        'upshift-fence': call.fence,
-        ...call.connect.http?.headers,
-        ...headers,
-      },
+      headers: all,
       ...(body === undefined ? {} : { body: json ? JSON.stringify(body) : (body as string) }),
       redirect: method === 'GET' ? 'follow' : 'manual',
       signal,
     });
+    return { request, what, ...(ok === undefined ? {} : { ok }) };
+  } catch (error) {
+    return fault('http-request', call.subject, `${what} is no request that can be sent: ${(error as Error).message}`);
+  }
+}
+
+async function request(call: Call, method: string): Promise<ActionEnd> {
+  const failed = (why: Fault): ActionEnd => ({ outcome: 'failure', result: { status: 0, body: null, text: '', headers: {} }, fault: why });
+  const signal = AbortSignal.any([call.signal, AbortSignal.timeout(msLeft(call.deadline))]);
+  const asked = requestOf(call, method, signal);
+  if ('kind' in asked) return failed(asked);
+  const { ok, what } = asked;
+  try {
+    const answer = await fetch(asked.request);
     const text = await boundedText(answer);
     const seen = { status: answer.status, body: parsed(text), text, headers: Object.fromEntries(answer.headers) };
     const expected = ok ? ok.includes(answer.status) : answer.ok;
     if (expected) return { outcome: 'success', result: seen };
-    const why = fault('http-status', call.subject, `${method} ${url} was answered with ${answer.status}`, {
+    const why = fault('http-status', call.subject, `${what} was answered with ${answer.status}`, {
       expected: ok ? ok.join(', ') : '200 to 299',
       found: `${answer.status} ${text.slice(0, 200)}`.trim(),
       outcome: 'applied',
     });
     return { outcome: 'failure', result: seen, fault: why };
   } catch (error) {
-    const cause = (error as { cause?: { code?: string; message?: string } }).cause;
-    const code = cause?.code ?? '';
-    const late = signal.aborted && !call.signal.aborted;
-    const why = fault(
-      late ? 'timeout' : 'http-unreachable',
-      call.subject,
-      `${method} ${url} ${late ? 'was not answered in time' : `failed: ${code || cause?.message || (error as Error).message}`}`,
-      {
-        effect: 'retry',
-        outcome: NEVER_SENT.has(code) ? 'none' : 'unknown',
-      },
-    );
-    return NEVER_SENT.has(code) || method === 'GET' || method === 'HEAD' ? failed(why) : { unknown: why };
+    const why = noAnswer(call, what, signal, error as Error);
+    return why.outcome === 'none' || method === 'GET' ? failed(why) : { unknown: why };
   }
+}
+
+/** Why there was no answer, or only a part of one. */
+function noAnswer(call: Call, what: string, signal: AbortSignal, error: Error): Fault {
+  if (call.signal.aborted) return fault('cancelled', call.subject, 'cancelled', { outcome: 'unknown' });
+  if (signal.aborted) return fault('timeout', call.subject, `${what} was not answered in time`, { effect: 'retry', outcome: 'unknown' });
+  const cause = error.cause as { code?: string; message?: string } | undefined;
+  const code = cause?.code ?? '';
+  return fault('http-unreachable', call.subject, `${what} failed: ${code || cause?.message || error.message}`, {
+    effect: 'retry',
+    outcome: NEVER_SENT.has(code) ? 'none' : 'unknown',
+  });
 }
 
 async function boundedText(answer: Response): Promise<string> {

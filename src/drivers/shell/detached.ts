@@ -16,7 +16,8 @@
  * - D1 A fence is started at most once: making its folder is atomic, and a second start is refused (exit code 120).
  * - D2 `absent` is said only when the job can no longer begin: the observer holds `go`, or made the folder itself.
  * - D3 Jobs of earlier visits of the same member are removed when a later one starts: their results are durable by then. What is left
- *      of old runs is removed after a week.
+ *      of runs that have started nothing for a week is removed.
+ * - D4 The command runs as if it had been typed: with the umask of the login, whatever the wrapper uses for its own files.
  *
  * Everything is POSIX sh; `setsid` and fractions of a second are used where they exist.
  */
@@ -34,6 +35,7 @@ root="\${UPSHIFT_STATE:-$HOME/.upshift}/jobs"
 d="$root/$1"
 boot_id() { cat "\${UPSHIFT_BOOT_ID:-/proc/sys/kernel/random/boot_id}" 2>/dev/null || echo unknown; }
 nap() { sleep "$1" 2>/dev/null || sleep 1; }
+never() { echo absent > "$d/exit.new" && mv "$d/exit.new" "$d/exit"; }
 `;
 
 /** Streams the output from byte $n on stdout and ends with one line of status on stderr. */
@@ -61,7 +63,22 @@ follow() {
 }
 `;
 
+/** Waits for the job to show itself; where it has not begun, makes sure that it never will and says so. */
+const CLAIM = `
+umask 077
+if [ ! -d "$d" ]; then
+  mkdir -p "\${d%/*}" 2>/dev/null
+  if mkdir "$d" 2>/dev/null; then boot_id > "$d/boot"; mkdir "$d/go"; never; fi
+  [ -d "$d" ] || { echo "unusable" >&2; exit ${EXIT_UNUSABLE}; }
+fi
+i=0
+while [ ! -s "$d/pid" ] && [ ! -f "$d/exit" ] && [ $i -lt 20 ]; do i=$((i + 1)); nap 0.1; done
+if [ ! -s "$d/pid" ] && [ ! -f "$d/exit" ] && mkdir "$d/go" 2>/dev/null; then never; fi
+if [ "$(cat "$d/exit" 2>/dev/null)" = absent ]; then echo "absent" >&2; exit 0; fi
+`;
+
 const START = `${PRELUDE}${FOLLOW}
+mask=$(umask)
 umask 077
 mkdir -p "\${d%/*}" 2>/dev/null || { echo "unusable" >&2; exit ${EXIT_UNUSABLE}; }
 if ! mkdir "$d" 2>/dev/null; then echo "refused" >&2; exit ${EXIT_REFUSED}; fi
@@ -71,47 +88,43 @@ job='
   mkdir "$1/go" 2>/dev/null || exit 0
   echo $$ > "$1/pid"
   UPSHIFT_FENCE=$2; export UPSHIFT_FENCE
-  sh "$1/command" > "$1/output" 2>&1 < /dev/null
+  ( umask "$3"; exec sh "$1/command" ) > "$1/output" 2>&1 < /dev/null
   echo $? > "$1/exit.new"
   mv "$1/exit.new" "$1/exit"
 '
-if command -v setsid > /dev/null 2>&1; then setsid sh -c "$job" job "$d" "$3" > /dev/null 2>&1 < /dev/null &
-else sh -c "$job" job "$d" "$3" > /dev/null 2>&1 < /dev/null &
+if command -v setsid > /dev/null 2>&1; then setsid sh -c "$job" job "$d" "$3" "$mask" > /dev/null 2>&1 < /dev/null &
+else sh -c "$job" job "$d" "$3" "$mask" > /dev/null 2>&1 < /dev/null &
 fi
+touch "$root/\${1%%/*}"
 for old in "\${d%/*}"/*; do [ "$old" != "$d" ] && [ -f "$old/exit" ] && rm -rf "$old"; done
 find "$root" -mindepth 1 -maxdepth 1 -type d -mtime +7 -exec rm -rf {} + 2> /dev/null
 n=0
 follow
 `;
 
-const OBSERVE = `${PRELUDE}${FOLLOW}
-umask 077
-if [ ! -d "$d" ]; then
-  mkdir -p "\${d%/*}" 2>/dev/null
-  if mkdir "$d" 2>/dev/null; then boot_id > "$d/boot"; mkdir "$d/go"; echo absent > "$d/exit"; echo "absent" >&2; exit 0; fi
-fi
-if [ "$(cat "$d/exit" 2>/dev/null)" = absent ]; then echo "absent" >&2; exit 0; fi
-i=0
-while [ ! -f "$d/pid" ] && [ ! -f "$d/exit" ] && [ $i -lt 20 ]; do i=$((i + 1)); nap 0.1; done
-if [ ! -f "$d/pid" ] && [ ! -f "$d/exit" ]; then
-  if mkdir "$d/go" 2>/dev/null; then echo absent > "$d/exit"; echo "absent" >&2; exit 0; fi
-fi
+const OBSERVE = `${PRELUDE}${FOLLOW}${CLAIM}
 n=$2
 follow
 `;
 
-const KILL = `${PRELUDE}
-p=$(cat "$d/pid" 2>/dev/null) || exit 0
+const KILL = `${PRELUDE}${CLAIM}
 [ -f "$d/exit" ] && exit 0
-kill -TERM "-$p" 2>/dev/null || kill -TERM "$p" 2>/dev/null
+# After a reboot the number belongs to something else.
+[ "$(cat "$d/boot" 2>/dev/null)" = "$(boot_id)" ] || exit 0
+p=$(cat "$d/pid" 2>/dev/null)
+[ -n "$p" ] || exit 1
+signal() { kill "-$1" "-$p" 2>/dev/null || kill "-$1" "$p" 2>/dev/null; }
+signal TERM
 i=0
-while [ ! -f "$d/exit" ] && kill -0 "$p" 2>/dev/null && [ $i -lt 30 ]; do i=$((i + 1)); nap 0.1; done
-[ -f "$d/exit" ] || kill -KILL "-$p" 2>/dev/null || kill -KILL "$p" 2>/dev/null
+while signal 0 && [ $i -lt 30 ]; do i=$((i + 1)); nap 0.1; done
+signal KILL
 exit 0
 `;
 
 const BOOT = `${PRELUDE}
-echo "$(cat "$d/boot" 2>/dev/null || echo none) $(boot_id) $(cat "$d/exit" 2>/dev/null || echo running)"
+b=$(cat "$d/boot" 2>/dev/null)
+e=$(cat "$d/exit" 2>/dev/null)
+echo "\${b:-none} $(boot_id) \${e:-running}"
 `;
 
 function script(text: string, ...words: string[]): string {
@@ -121,7 +134,7 @@ function script(text: string, ...words: string[]): string {
 /** A fence as a folder: `run/machine/visit.attempt`. */
 export function jobFolder(fence: string): string {
   const [run = '', machine = '', visit = '', attempt = ''] = fence.split('/');
-  return [run, machine, `${visit}.${attempt}`].map((part) => part.replaceAll(/[^A-Za-z0-9._-]/g, '_')).join('/');
+  return [run, machine, `${visit}.${attempt}`].map((part) => part.replaceAll(/^\.+|[^A-Za-z0-9._-]/g, '_')).join('/');
 }
 
 export type JobEnd =
@@ -133,7 +146,7 @@ export type JobEnd =
   | { kind: 'unreachable'; fault: Fault }
   | { kind: 'cut'; fault: Fault }
   | { kind: 'unusable'; fault: Fault }
-  | { kind: 'stopped' };
+  | { kind: 'stopped'; output: string };
 
 export type JobOptions = Pick<RunOptions, 'signal' | 'deadline' | 'patienceMs'> & { output(text: string): void };
 
@@ -147,9 +160,10 @@ export function observeJob(transport: Transport, fence: string, options: JobOpti
   return followed(transport, script(OBSERVE, jobFolder(fence), '0'), fence, options);
 }
 
-/** Ends what was started under a fence: TERM, then KILL after three seconds. */
-export async function killJob(transport: Transport, fence: string, options: Pick<RunOptions, 'signal' | 'deadline'>): Promise<void> {
-  await transport.run(script(KILL, jobFolder(fence)), { ...options, onStdout: () => {}, onStderr: () => {} });
+/** Ends what was started under a fence: TERM, then KILL after three seconds. Whether it surely runs no more. */
+export async function killJob(transport: Transport, fence: string, options: Pick<RunOptions, 'signal' | 'deadline'>): Promise<boolean> {
+  const ran = await transport.run(script(KILL, jobFolder(fence)), { ...options, onStdout: () => {}, onStderr: () => {} });
+  return ran.kind === 'ended' && ran.exit === 0;
 }
 
 /** The boot id when the job was started, that of now, and the job's exit code; undefined where the target cannot be asked. */
@@ -178,11 +192,14 @@ async function followed(transport: Transport, command: string, fence: string, op
     },
     onStderr: (chunk) => status.push(chunk),
   });
+  if (ran.kind === 'stopped') return { kind: 'stopped', output: printed.text() };
   if (ran.kind !== 'ended') return ran;
   const said = status.text().trim().split('\n').at(-1) ?? '';
   const [word, value = ''] = said.split(' ');
   if (word === 'exit' && /^\d+$/.test(value)) return { kind: 'exit', exit: Number(value), output: printed.text() };
   if (word === 'absent') return { kind: 'absent' };
+  // An observer was first: the job that was to be started never will be.
+  if (word === 'exit' && value === 'absent') return { kind: 'refused' };
   if (word === 'lost') return { kind: 'lost', why: value === 'reboot' ? 'reboot' : 'gone' };
   if (ran.exit === EXIT_REFUSED) return { kind: 'refused' };
   if (ran.exit === EXIT_UNUSABLE)

@@ -12,6 +12,8 @@ import type { Transport } from './transport.ts';
 /** How long an observation goes on trying to reach a target that is away. */
 export const GRACE_MS = 5 * 60_000;
 const KILL_MS = 10_000;
+/** An observation looks at least so long: the deadline of the work may have passed while Upshift was down. */
+const LOOK_MS = 10_000;
 
 export const runInputs = s.object({
   command: s.string({ minLength: 1, description: 'A POSIX shell command. Inserted values are quoted; raw(...) inserts as it is.' }),
@@ -23,6 +25,11 @@ export const runInputs = s.object({
 
 export const runOutcomes = { success: 'exit code 0', failure: 'any other exit code, or the time was up' };
 export const runResult = { exit: 'int', stdout: 'string', stderr: 'string' } as const satisfies ActionDeclaration['result'];
+
+/** The call of an observation, with time to look. */
+export function observation(call: Call): Call & { patienceMs: number } {
+  return { ...call, deadline: Math.max(call.deadline, Date.now() + LOOK_MS), patienceMs: GRACE_MS };
+}
 
 /** The command with its environment in front: sshd takes variables only where it was told to. */
 export function commandLine(call: Call): string {
@@ -47,7 +54,7 @@ export async function observeCommand(transport: Transport, call: Call): Promise<
         outcome: 'unknown',
       }),
     };
-  return endOf(transport, call, await observeJob(transport, call.fence, { ...call, patienceMs: GRACE_MS }));
+  return endOf(transport, call, await observeJob(transport, call.fence, observation(call)));
 }
 
 async function runAttached(transport: Transport, call: Call): Promise<ActionEnd> {
@@ -74,7 +81,7 @@ async function runAttached(transport: Transport, call: Call): Promise<ActionEnd>
     case 'cut':
       return { unknown: ran.fault };
     case 'stopped':
-      return call.signal.aborted ? { unknown: cancelled(call) } : timedOut(call, out.text());
+      return call.signal.aborted ? { unknown: cancelled(call) } : timedOut(call, out.text(), err.text());
   }
 }
 
@@ -93,10 +100,10 @@ function ended(call: Call, exit: number, stdout: string, stderr: string): Action
   };
 }
 
-function timedOut(call: Call, stdout: string): ActionEnd {
+function timedOut(call: Call, stdout: string, stderr: string): ActionEnd {
   return {
     outcome: 'failure',
-    result: { exit: 124, stdout, stderr: '' },
+    result: { exit: 124, stdout, stderr },
     fault: fault('timeout', call.subject, 'the command took too long and was ended', {
       outcome: 'applied',
       remedy: 'Give the state a longer `timeout` if that is normal.',
@@ -133,7 +140,6 @@ async function endOf(transport: Transport, call: Call, end: JobEnd): Promise<Act
         ),
       };
     case 'unusable':
-      return { outcome: 'failure', result: { exit: -1, stdout: '', stderr: '' }, fault: end.fault };
     case 'unreachable':
       // Of a start nothing was sent; of an observation nothing was learnt.
       return call.observing
@@ -143,8 +149,15 @@ async function endOf(transport: Transport, call: Call, end: JobEnd): Promise<Act
       return { unknown: end.fault };
     case 'stopped': {
       if (call.signal.aborted) return { unknown: cancelled(call) };
-      await killJob(transport, call.fence, { signal: call.signal, deadline: Date.now() + KILL_MS });
-      return timedOut(call, '');
+      if (await killJob(transport, call.fence, { signal: call.signal, deadline: Date.now() + KILL_MS }))
+        return timedOut(call, end.output, '');
+      return {
+        unknown: fault('not-ended', call.subject, 'the command took too long, and could not be ended: it may still run', {
+          effect: 'operator',
+          outcome: 'unknown',
+          remedy: 'Look at the target, then decide what became of it.',
+        }),
+      };
     }
   }
 }

@@ -1,4 +1,5 @@
 /** A way to run a shell command somewhere: on this machine, or on a target over SSH. */
+import { constants } from 'node:os';
 import type { Fault } from '../../model/fault.ts';
 
 export type Ran =
@@ -24,4 +25,10 @@ export type RunOptions = {
 export interface Transport {
   /** Runs a command line of a POSIX shell. */
   run(command: string, options: RunOptions): Promise<Ran>;
+}
+
+/** The exit code a shell gives what a signal ended: 128 + its number. Names come with and without SIG. */
+export function exitOfSignal(name: string | null | undefined): number {
+  const signals: Readonly<Record<string, number>> = constants.signals;
+  return 128 + (signals[`SIG${name?.replace(/^SIG/, '')}`] ?? 0);
 }

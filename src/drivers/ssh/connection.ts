@@ -5,13 +5,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { Duplex } from 'node:stream';
 import ssh2, { type AnyAuthMethod, type ConnectConfig, type ServerHostKeyAlgorithm, type Client as SshClient } from 'ssh2';
 import { type Fault, fault } from '../../model/fault.ts';
+import { identitiesOf } from './identities.ts';
 import { hostLabel, judgeKey, type KnownKey, knownKeys } from './known-hosts.ts';
 import type { SshSettings } from './settings.ts';
 
-const { Client, utils } = ssh2;
-
-/** A peer that is silent for three of these is gone. */
-const KEEPALIVE_MS = 15_000;
+const { Client } = ssh2;
 
 /** Host key algorithms by the key type that known_hosts names. */
 const ALGORITHMS: Record<string, ServerHostKeyAlgorithm[]> = {
@@ -38,59 +36,43 @@ function keysFor(settings: SshSettings): KnownKey[] {
 
 /** The offered algorithms, those first whose keys are known: else a server's other key would look like a changed one. */
 function algorithmsFor(keys: readonly KnownKey[]): ServerHostKeyAlgorithm[] {
-  const known = keys.flatMap((key) => ALGORITHMS[key.type] ?? []);
+  const known = keys.filter((key) => !key.revoked).flatMap((key) => ALGORITHMS[key.type] ?? []);
   return [...new Set([...known, ...Object.values(ALGORITHMS).flat()])];
 }
 
-type Identities = { methods: AnyAuthMethod[]; problems: string[] };
+export type ConnectOptions = {
+  /** Aborted when the connection is no longer wanted. */
+  signal: AbortSignal;
+  /** A peer that is silent for three of these is gone. */
+  keepaliveMs: number;
+  /** A stream to the host, where a jump host leads to it. */
+  sock?: Duplex;
+};
 
-function authMethods(settings: SshSettings): Identities {
-  const methods: AnyAuthMethod[] = [];
-  const problems: string[] = [];
-  const { user: username, passphrase } = settings;
-  const offerAgent = () => {
-    if (settings.agent !== undefined && existsSync(settings.agent)) methods.push({ type: 'agent', username, agent: settings.agent });
-  };
-  if (!settings.identitiesOnly) offerAgent();
-  for (const file of settings.identities) {
-    if (!existsSync(file)) {
-      if (settings.identitiesOnly) problems.push(`${file} does not exist`);
-      continue;
-    }
-    const text = readFileSync(file);
-    const key = utils.parseKey(text, passphrase);
-    if (key instanceof Error) {
-      problems.push(
-        /passphrase|encrypted|decrypt/i.test(key.message)
-          ? `${file} is encrypted${passphrase === undefined ? ' and no passphrase is given' : ' and the passphrase does not fit'}`
-          : `${file}: ${key.message}`,
-      );
-      continue;
-    }
-    methods.push({ type: 'publickey', username, key: text, ...(passphrase === undefined ? {} : { passphrase }) });
-  }
-  // An encrypted key may still be usable: the agent may hold it.
-  if (settings.identitiesOnly && problems.length > 0) offerAgent();
-  if (settings.password !== undefined) methods.push({ type: 'password', username, password: settings.password });
-  return { methods, problems };
-}
-
-/** Connects once. `sock`: a stream to the host, where a jump host leads to it. */
-export function connect(subject: string, settings: SshSettings, sock?: Duplex): Promise<Connected> {
+/** Connects once. */
+export function connect(subject: string, settings: SshSettings, options: ConnectOptions): Promise<Connected> {
   const { host, port, user } = settings;
+  const { signal, keepaliveMs, sock } = options;
   const where = `${user}@${hostLabel(host, port)}`;
   const known = keysFor(settings);
-  const auth = authMethods(settings);
+  const auth = identitiesOf(settings);
   return new Promise((resolve) => {
     const client = new Client();
     let keyFault: Fault | undefined;
-    const fail = (why: Fault) => {
+    const settle = () => {
       client.removeAllListeners();
+      signal.removeEventListener('abort', stop);
+    };
+    const fail = (why: Fault) => {
+      settle();
       client.on('error', () => {});
       client.end();
       client.destroy();
       resolve({ ok: false, fault: why });
     };
+    const stop = () => fail(fault('ssh-closed', subject, 'cancelled'));
+    if (signal.aborted) return stop();
+    signal.addEventListener('abort', stop, { once: true });
     const remaining = [...auth.methods];
     const tried: string[] = [];
     const config: ConnectConfig = {
@@ -99,7 +81,7 @@ export function connect(subject: string, settings: SshSettings, sock?: Duplex): 
       username: user,
       ...(sock === undefined ? {} : { sock }),
       readyTimeout: settings.connectTimeoutMs,
-      keepaliveInterval: KEEPALIVE_MS,
+      keepaliveInterval: keepaliveMs,
       keepaliveCountMax: 3,
       algorithms: { serverHostKey: algorithmsFor(known) },
       hostVerifier: (key: Buffer) => {
@@ -117,13 +99,15 @@ export function connect(subject: string, settings: SshSettings, sock?: Duplex): 
       },
     };
     client.on('ready', () => {
-      client.removeAllListeners('error');
+      settle();
       client.on('error', () => {});
       resolve({ ok: true, client });
     });
-    client.on('error', (error: Error & { level?: string; code?: string }) =>
-      fail(keyFault ?? connectFault(subject, where, error, tried, auth.problems)),
-    );
+    client.on('error', (error: Error & { level?: string; code?: string }) => {
+      // What fails with the agent is tried with the next identity.
+      if (error.level === 'agent') auth.problems.push(`the agent: ${error.message}`);
+      else fail(keyFault ?? connectFault(subject, where, error, tried, auth.problems));
+    });
     client.on('close', () => fail(keyFault ?? fault('ssh-unreachable', subject, `${where} closed the connection`, { effect: 'retry' })));
     try {
       client.connect(config);

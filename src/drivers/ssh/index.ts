@@ -2,10 +2,11 @@
 import { fault } from '../../model/fault.ts';
 import * as s from '../../model/schema.ts';
 import type { ActionEnd, Call, Driver } from '../contract.ts';
+import { pause } from '../deadline.ts';
 import { bootOf, observeJob, startJob } from '../shell/detached.ts';
-import { commandLine, GRACE_MS, observeCommand, runCommand, runInputs, runOutcomes, runResult } from '../shell/run-action.ts';
+import { commandLine, observation, observeCommand, runCommand, runInputs, runOutcomes, runResult } from '../shell/run-action.ts';
 import type { Transport } from '../shell/transport.ts';
-import { SshPool } from './pool.ts';
+import { SshPool, type SshTimes } from './pool.ts';
 
 const REBOOT_POLL_MS = 500;
 
@@ -14,8 +15,8 @@ const rebootInputs = s.object({
   env: s.optional(s.record(s.string())),
 });
 
-export function sshDriver(): Driver {
-  const pool = new SshPool();
+export function sshDriver(times: Partial<SshTimes> = {}): Driver {
+  const pool = new SshPool(times);
   const transport = (call: Call) => pool.transport(call.subject, call.connect.ssh ?? {});
   return {
     name: 'ssh',
@@ -46,7 +47,7 @@ export function sshDriver(): Driver {
           result: runResult,
         },
         run: (call) => reboot(transport(call), call),
-        observe: (call) => observeReboot(transport(call), call),
+        observe: (call) => observeReboot(transport(call), observation(call)),
       },
     ],
     close: () => pool.close(),
@@ -62,7 +63,7 @@ async function reboot(transport: Transport, call: Call): Promise<ActionEnd> {
     return {
       unknown: fault('started-before', call.fence, 'this very reboot was ordered before', { effect: 'operator', outcome: 'unknown' }),
     };
-  if (end.kind === 'exit' && end.exit !== 0)
+  if (end.kind === 'exit' && refused(end.exit))
     return failed(
       fault('command-failed', call.subject, `the reboot was refused: ${end.output.trim().split('\n').at(-1) ?? ''}`, {
         expected: 'exit code 0',
@@ -72,17 +73,21 @@ async function reboot(transport: Transport, call: Call): Promise<ActionEnd> {
   return untilRebooted(transport, call);
 }
 
-async function observeReboot(transport: Transport, call: Call): Promise<ActionEnd> {
-  const patience = { ...call, patienceMs: GRACE_MS };
-  const boot = await bootOf(transport, call.fence, patience);
+/** Whether the command itself said no: what a signal ended was ended by the reboot. */
+function refused(exit: number): boolean {
+  return exit > 0 && exit <= 128;
+}
+
+async function observeReboot(transport: Transport, call: Call & { patienceMs: number }): Promise<ActionEnd> {
+  const boot = await bootOf(transport, call.fence, call);
   if (!boot)
     return { unknown: fault('unreachable', call.subject, 'the target cannot be reached', { effect: 'operator', outcome: 'unknown' }) };
   if (boot.before !== 'none') {
-    if (boot.exit !== 'running' && boot.exit !== '0' && boot.exit !== 'absent' && boot.before === boot.now)
+    if (refused(Number(boot.exit)) && boot.before === boot.now)
       return failed(fault('command-failed', call.subject, 'the reboot was refused', { found: `exit code ${boot.exit}` }));
     if (boot.exit !== 'absent') return untilRebooted(transport, call);
   }
-  const end = await observeJob(transport, call.fence, patience);
+  const end = await observeJob(transport, call.fence, call);
   return end.kind === 'absent' ? { absent: true } : untilRebooted(transport, call);
 }
 
@@ -96,7 +101,7 @@ async function untilRebooted(transport: Transport, call: Call): Promise<ActionEn
     });
     if (boot && boot.before !== 'none' && boot.before !== boot.now)
       return { outcome: 'success', result: { exit: 0, stdout: `boot id ${boot.before} → ${boot.now}`, stderr: '' } };
-    await new Promise((next) => setTimeout(next, REBOOT_POLL_MS));
+    await pause(REBOOT_POLL_MS, call.signal);
   }
   if (call.signal.aborted) return { unknown: fault('cancelled', call.subject, 'cancelled', { outcome: 'unknown' }) };
   return failed(

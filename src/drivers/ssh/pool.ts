@@ -4,25 +4,53 @@
  * Invariants
  * - C1 There is at most one connection, or one attempt to connect, for the same settings.
  * - C2 At most SESSIONS commands run on a connection at once (OpenSSH's MaxSessions is 10); more wait.
+ * - C3 A connection in use is not idle: a command that runs on it, waits for it, or goes through it to another host is a use.
+ * - C4 No wait outlasts its call: it is over when the call is aborted or its deadline passes.
  */
-import type { Client, ClientChannel } from 'ssh2';
+import type { Client } from 'ssh2';
 import type { SshConnect } from '../../model/documents/index.ts';
 import { type Fault, fault } from '../../model/fault.ts';
+import { before, pause } from '../deadline.ts';
 import type { Ran, RunOptions, Transport } from '../shell/transport.ts';
 import { type Connected, connect } from './connection.ts';
+import { runOn } from './session.ts';
 import { jumpConnect, type SshSettings, settingsFor } from './settings.ts';
+import { Turns } from './turns.ts';
 
 const SESSIONS = 8;
-const IDLE_MS = 30_000;
 /** How long to try where a call says nothing else. */
 const PATIENCE_MS = 20_000;
 const BACKOFF_MS = [100, 250, 500, 1_000, 2_000] as const;
 
-type Host = { connecting: Promise<Connected>; sessions: number; waiting: (() => void)[]; idle?: NodeJS.Timeout; alive: boolean };
+export type SshTimes = {
+  /** A connection without use is closed after so long. */
+  idleMs: number;
+  /** A peer that is silent for three of these is gone. */
+  keepaliveMs: number;
+};
+const TIMES: SshTimes = { idleMs: 30_000, keepaliveMs: 15_000 };
+
+type Host = {
+  key: string;
+  connecting: Promise<Connected>;
+  closing: AbortController;
+  turns: Turns;
+  uses: number;
+  /** Whether new commands may still go to it. */
+  alive: boolean;
+  idle?: NodeJS.Timeout;
+};
 
 export class SshPool {
   readonly #hosts = new Map<string, Host>();
+  /** Those too that are left to what still runs on them. */
+  readonly #open = new Set<Host>();
+  readonly #times: SshTimes;
   #closed = false;
+
+  constructor(times: Partial<SshTimes> = {}) {
+    this.#times = { ...TIMES, ...times };
+  }
 
   /** A way to run commands on a target. */
   transport(subject: string, connectBy: SshConnect): Transport {
@@ -32,175 +60,167 @@ export class SshPool {
 
   async close(): Promise<void> {
     this.#closed = true;
-    const hosts = [...this.#hosts.values()];
-    this.#hosts.clear();
-    for (const host of hosts) {
-      clearTimeout(host.idle);
-      const connected = await host.connecting;
-      if (connected.ok) connected.client.destroy();
-    }
+    await Promise.all(
+      [...this.#open].map(async (host) => {
+        host.closing.abort();
+        clearTimeout(host.idle);
+        const connected = await host.connecting;
+        if (connected.ok) connected.client.destroy();
+      }),
+    );
   }
 
   async #run(subject: string, settings: SshSettings, command: string, options: RunOptions): Promise<Ran> {
     const until = Math.min(options.deadline, Date.now() + (options.patienceMs ?? PATIENCE_MS));
     for (let attempt = 0; ; attempt++) {
       if (options.signal.aborted) return { kind: 'stopped' };
-      const { host, connected } = await this.#connected(subject, settings);
-      let why: Fault;
-      if (connected.ok) {
-        const ran = await this.#session(host, connected.client, subject, command, options);
-        if (ran.kind !== 'unreachable') return ran;
-        this.#forget(settings, host);
-        why = ran.fault;
-      } else {
-        this.#forget(settings, host);
-        why = connected.fault;
-        if (why.effect !== 'retry') return { kind: 'unreachable', fault: why };
-      }
-      const pause = BACKOFF_MS[Math.min(attempt, BACKOFF_MS.length - 1)] as number;
-      if (this.#closed || Date.now() + pause >= until) return { kind: 'unreachable', fault: why };
-      await sleep(pause, options.signal);
+      if (this.#closed) return { kind: 'unreachable', fault: fault('ssh-closed', subject, 'Upshift is ending') };
+      const ran = await this.#attempt(subject, settings, command, options);
+      if (ran.kind !== 'unreachable' || ran.fault.effect !== 'retry') return ran;
+      const wait = BACKOFF_MS[Math.min(attempt, BACKOFF_MS.length - 1)] as number;
+      if (Date.now() + wait >= until) return ran;
+      await pause(wait, options.signal);
     }
   }
 
-  async #connected(subject: string, settings: SshSettings): Promise<{ host: Host; connected: Connected }> {
-    const key = keyOf(settings);
-    let host = this.#hosts.get(key);
-    if (!host) {
-      const fresh: Host = { connecting: this.#connect(subject, settings), sessions: 0, waiting: [], alive: true };
-      host = fresh;
-      this.#hosts.set(key, fresh);
-      void fresh.connecting.then((connected) => {
-        if (connected.ok) connected.client.once('close', () => this.#forget(settings, fresh));
-      });
-    }
-    clearTimeout(host.idle);
-    return { host, connected: await host.connecting };
-  }
-
-  async #connect(subject: string, settings: SshSettings): Promise<Connected> {
-    const last = settings.jumps.at(-1);
-    if (last === undefined) return connect(subject, settings);
-    const jump = settingsFor(last, jumpConnect(last, settings.config));
-    const { connected } = await this.#connected(last, {
-      ...jump,
-      jumps: [...jump.jumps, ...settings.jumps.slice(0, -1)],
-      ...(settings.passphrase === undefined ? {} : { passphrase: settings.passphrase }),
-    });
-    if (!connected.ok)
-      return {
-        ok: false,
-        fault: fault('ssh-jump', subject, `the jump host ${last} cannot be used`, {
-          effect: connected.fault.effect,
-          cause: connected.fault,
-        }),
-      };
-    return new Promise((resolve) =>
-      connected.client.forwardOut('127.0.0.1', 0, settings.host, settings.port, (error, stream) => {
-        if (error)
-          resolve({
-            ok: false,
-            fault: fault('ssh-unreachable', subject, `${settings.host}:${settings.port} cannot be reached from ${last}: ${error.message}`, {
-              effect: 'retry',
-            }),
-          });
-        else resolve(connect(subject, settings, stream));
-      }),
-    );
-  }
-
-  async #session(host: Host, client: Client, subject: string, command: string, options: RunOptions): Promise<Ran> {
-    if (host.sessions >= SESSIONS) await new Promise<void>((next) => host.waiting.push(next));
-    host.sessions++;
+  /** Runs a command once, on the connection there is or on a new one. */
+  async #attempt(subject: string, settings: SshSettings, command: string, options: RunOptions): Promise<Ran> {
+    const givenUp = (why: Fault): Ran => (options.signal.aborted ? { kind: 'stopped' } : { kind: 'unreachable', fault: why });
+    const host = this.#take(subject, settings);
     try {
-      return host.alive
-        ? await runOn(client, subject, command, options)
-        : { kind: 'unreachable', fault: fault('ssh-closed', subject, 'the connection was closed', { effect: 'retry' }) };
+      const connected = await before(host.connecting, options);
+      if (!connected) return givenUp(fault('ssh-unreachable', subject, `${settings.host} did not answer in time`, { effect: 'retry' }));
+      if (!connected.ok) {
+        this.#forget(host);
+        return { kind: 'unreachable', fault: connected.fault };
+      }
+      if (!(await host.turns.take(options)))
+        return givenUp(fault('ssh-busy', subject, `too many commands on ${settings.host}: this one's turn did not come in time`));
+      const ran = await this.#session(host, connected.client, subject, command, options);
+      host.turns.give();
+      if (ran.kind === 'unreachable') this.#forget(host);
+      return ran;
     } finally {
-      host.sessions--;
-      host.waiting.shift()?.();
-      if (host.sessions === 0 && host.alive) {
-        host.idle = setTimeout(() => client.end(), IDLE_MS);
-        host.idle.unref();
-      }
+      this.#giveBack(host);
     }
   }
 
-  #forget(settings: SshSettings, host: Host): void {
+  #session(host: Host, client: Client, subject: string, command: string, options: RunOptions): Promise<Ran> | Ran {
+    return host.alive
+      ? runOn(client, subject, command, options)
+      : { kind: 'unreachable', fault: fault('ssh-closed', subject, 'the connection was closed', { effect: 'retry' }) };
+  }
+
+  /** The connection for these settings, or the attempt at it, made now where there is none. To be given back. */
+  #take(subject: string, settings: SshSettings): Host {
     const key = keyOf(settings);
-    if (this.#hosts.get(key) === host) this.#hosts.delete(key);
-    host.alive = false;
+    const host = this.#hosts.get(key) ?? this.#start(key, subject, settings);
+    host.uses++;
     clearTimeout(host.idle);
-    for (const next of host.waiting.splice(0)) next();
+    return host;
+  }
+
+  #start(key: string, subject: string, settings: SshSettings): Host {
+    const closing = new AbortController();
+    const connecting = this.#connect(subject, settings, closing.signal);
+    const host: Host = { key, connecting, closing, turns: new Turns(SESSIONS), uses: 0, alive: true };
+    this.#hosts.set(key, host);
+    this.#open.add(host);
+    void connecting.then((connected) => {
+      const gone = () => {
+        this.#forget(host);
+        this.#open.delete(host);
+      };
+      if (connected.ok) connected.client.once('close', gone);
+      else gone();
+    });
+    return host;
+  }
+
+  #giveBack(host: Host): void {
+    host.uses--;
+    if (host.uses > 0) return;
+    host.idle = setTimeout(
+      () => {
+        this.#forget(host);
+        void host.connecting.then((connected) => connected.ok && connected.client.end());
+      },
+      host.alive ? this.#times.idleMs : 0,
+    );
+    host.idle.unref();
+  }
+
+  /** Nothing new goes to it; what runs on it may end. */
+  #forget(host: Host): void {
+    if (this.#hosts.get(host.key) === host) this.#hosts.delete(host.key);
+    host.alive = false;
+    host.turns.end();
+  }
+
+  async #connect(subject: string, settings: SshSettings, signal: AbortSignal): Promise<Connected> {
+    const { keepaliveMs } = this.#times;
+    const jump = jumpOf(settings);
+    if (jump === undefined) return connect(subject, settings, { signal, keepaliveMs });
+    const name = settings.jumps.at(-1) as string;
+    if (leadsInCircle(settings))
+      return { ok: false, fault: fault('ssh-jump', subject, `the jump host ${name} is reached through itself`, CIRCLE) };
+    const host = this.#take(name, jump);
+    const connected = await host.connecting;
+    if (!connected.ok) {
+      this.#giveBack(host);
+      const { effect } = connected.fault;
+      return { ok: false, fault: fault('ssh-jump', subject, `the jump host ${name} cannot be used`, { effect, cause: connected.fault }) };
+    }
+    const through = await this.#tunnel(connected.client, name, subject, settings, signal);
+    if (through.ok) through.client.once('close', () => this.#giveBack(host));
+    else this.#giveBack(host);
+    return through;
+  }
+
+  /** Connects to a host through another. */
+  #tunnel(client: Client, name: string, subject: string, settings: SshSettings, signal: AbortSignal): Promise<Connected> {
+    return new Promise((resolve) => {
+      const fail = (why: string) =>
+        resolve({
+          ok: false,
+          fault: fault('ssh-unreachable', subject, `${settings.host}:${settings.port} cannot be reached from ${name}: ${why}`, {
+            effect: 'retry',
+          }),
+        });
+      try {
+        client.forwardOut('127.0.0.1', 0, settings.host, settings.port, (error, stream) => {
+          if (error) fail(error.message);
+          else resolve(connect(subject, settings, { signal, keepaliveMs: this.#times.keepaliveMs, sock: stream }));
+        });
+      } catch (error) {
+        fail((error as Error).message);
+      }
+    });
   }
 }
 
-function keyOf({ host, port, user, jumps, identities, password }: SshSettings): string {
-  return JSON.stringify([host, port, user, jumps, identities, password === undefined]);
+const CIRCLE: Partial<Fault> = { remedy: 'Take the jump host out of the pattern that names it: `Host * !bastion`.' };
+
+function keyOf(settings: SshSettings): string {
+  return JSON.stringify(settings);
 }
 
-/** Runs one command in a session of its own. Nothing was sent where opening the session fails. */
-function runOn(client: Client, subject: string, command: string, options: RunOptions): Promise<Ran> {
-  return new Promise((resolve) => {
-    let settled = false;
-    let channel: ClientChannel | undefined;
-    const settle = (ran: Ran) => {
-      if (settled) return;
-      settled = true;
-      clearTimeout(timer);
-      options.signal.removeEventListener('abort', stop);
-      client.removeListener('close', onClose);
-      resolve(ran);
-    };
-    const stop = () => {
-      channel?.signal('TERM');
-      channel?.close();
-      settle({ kind: 'stopped' });
-    };
-    const onClose = () => settle(cut(subject));
-    const timer = setTimeout(stop, Math.max(0, options.deadline - Date.now()));
-    options.signal.addEventListener('abort', stop, { once: true });
-    client.once('close', onClose);
-    try {
-      client.exec(command, (error, stream) => {
-        if (error)
-          return settle({
-            kind: 'unreachable',
-            fault: fault('ssh-session', subject, `no session can be opened: ${error.message}`, { effect: 'retry' }),
-          });
-        channel = stream;
-        let ended: Ran | undefined;
-        stream.on('data', options.onStdout);
-        stream.stderr.on('data', options.onStderr);
-        stream.on('exit', (code: number | null, signal?: string) => {
-          ended = { kind: 'ended', exit: code ?? 128 + (signal === 'KILL' ? 9 : 15) };
-        });
-        stream.on('close', () => settle(ended ?? cut(subject)));
-      });
-    } catch (error) {
-      settle({
-        kind: 'unreachable',
-        fault: fault('ssh-session', subject, `no session can be opened: ${(error as Error).message}`, { effect: 'retry' }),
-      });
-    }
-  });
-}
-
-function cut(subject: string): Ran {
+/** The last host on the way to another; undefined where the way is direct. As in ssh_config(5), hops named for the target replace its own. */
+function jumpOf(settings: SshSettings): SshSettings | undefined {
+  const last = settings.jumps.at(-1);
+  if (last === undefined) return undefined;
+  const jump = settingsFor(last, jumpConnect(last, settings.config));
+  const rest = settings.jumps.slice(0, -1);
   return {
-    kind: 'cut',
-    fault: fault('connection-cut', subject, 'the connection was cut while the command ran', { effect: 'operator', outcome: 'unknown' }),
+    ...jump,
+    jumps: rest.length > 0 ? rest : jump.jumps,
+    ...(settings.passphrase === undefined ? {} : { passphrase: settings.passphrase }),
   };
 }
 
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done, { once: true });
-  });
+function leadsInCircle(settings: SshSettings, way: readonly string[] = []): boolean {
+  const key = keyOf(settings);
+  if (way.includes(key)) return true;
+  const jump = jumpOf(settings);
+  return jump !== undefined && leadsInCircle(jump, [...way, key]);
 }

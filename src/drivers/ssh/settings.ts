@@ -1,9 +1,7 @@
 /** How to connect to a host: what the inventory says, else ~/.ssh/config, else OpenSSH's defaults. */
-import { existsSync, readFileSync } from 'node:fs';
 import { homedir, userInfo } from 'node:os';
-import { join } from 'node:path';
-import SSHConfig from 'ssh-config';
 import type { SshConnect } from '../../model/documents/index.ts';
+import { configFile, expandHome } from './config-file.ts';
 
 export type SshSettings = {
   host: string;
@@ -26,10 +24,6 @@ export type SshSettings = {
 const DEFAULT_IDENTITIES = ['id_ed25519', 'id_ecdsa', 'id_rsa'];
 const CONNECT_TIMEOUT_MS = 10_000;
 
-export function expandHome(path: string): string {
-  return path === '~' || path.startsWith('~/') ? join(homedir(), path.slice(1)) : path;
-}
-
 function first(value: unknown): string | undefined {
   const one = Array.isArray(value) ? (value[0] as unknown) : value;
   return typeof one === 'string' ? one : undefined;
@@ -40,26 +34,11 @@ function list(value: unknown): string[] {
   return typeof value === 'string' ? value.split(/\s+/) : [];
 }
 
-const configs = new Map<string, { compute(host: string): Record<string, unknown> }>();
-
-/** A configuration file, parsed once. `Match exec` is never run: reading a configuration must not start programs. */
-function configOf(file: string): { compute(host: string): Record<string, unknown> } {
-  let config = configs.get(file);
-  if (!config) {
-    const parsed = existsSync(file) ? SSHConfig.parse(readFileSync(file, 'utf8')) : undefined;
-    config = {
-      compute: (host) => (parsed?.compute({ Host: host }, { ignoreCase: true, matchExec: false }) ?? {}) as Record<string, unknown>,
-    };
-    configs.set(file, config);
-  }
-  return config;
-}
-
 /** The settings for a target: the inventory's word counts most. */
 export function settingsFor(id: string, connect: SshConnect, env: NodeJS.ProcessEnv = process.env): SshSettings {
   const alias = connect.host ?? id;
   const file = expandHome(connect.config ?? '~/.ssh/config');
-  const config = configOf(file).compute(alias);
+  const config = configFile(file).compute(alias);
   const host = first(config['hostname'])?.replaceAll('%h', alias) ?? alias;
   const user = connect.user ?? first(config['user']) ?? env['USER'] ?? userInfo().username;
   const named = connect.identity === undefined ? list(config['identityfile']) : [connect.identity];

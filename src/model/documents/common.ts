@@ -22,8 +22,11 @@ export const version = s.string({ minLength: 1, maxLength: 100, expected: 'a ver
 export const duration = s.string({ pattern: DURATION_PATTERN, maxLength: 30, expected: 'a duration such as 30s, 45m or 1h30m' });
 export const expression = s.string({ minLength: 1, maxLength: 4000, expected: 'a CEL expression' });
 export const amount = s.union(
-  [s.integer({ minimum: 1, expected: 'a count' }), s.string({ pattern: AMOUNT_PATTERN, expected: 'a count, a share such as 25%, or all' })],
-  { expected: 'a count, a share such as 25%, or all' },
+  [
+    s.integer({ minimum: 1, expected: 'a count' }),
+    s.string({ pattern: AMOUNT_PATTERN, expected: 'a count, a share above 0 such as 25%, or all' }),
+  ],
+  { expected: 'a count from 1, a share above 0 such as 25%, or all' },
 );
 export const allowance = s.union(
   [

@@ -3,10 +3,10 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import ssh2 from 'ssh2';
 import { stringify } from 'yaml';
 import { labDocuments } from './documents.ts';
 import { type HostOptions, prepareHost } from './host.ts';
+import { newKeyPair } from './keys.ts';
 
 export type LabOptions = {
   folder: string;
@@ -54,7 +54,7 @@ export function labTargets(options: Pick<LabOptions, 'hosts' | 'controllers' | '
 export async function startLab(given: LabOptions): Promise<Lab> {
   const options = { ...given, folder: resolve(given.folder) };
   mkdirSync(options.folder, { recursive: true });
-  const client = ssh2.utils.generateKeyPairSync('ed25519');
+  const client = newKeyPair();
   const identity = join(options.folder, 'id_ed25519');
   writeFileSync(identity, client.private, { mode: 0o600 });
   writeFileSync(`${identity}.pub`, client.public);
@@ -69,7 +69,7 @@ export async function startLab(given: LabOptions): Promise<Lab> {
         }),
       );
       prepareHost(folder, '1.0.0', faults);
-      const key = ssh2.utils.generateKeyPairSync('ed25519');
+      const key = newKeyPair();
       const hostOptions: HostOptions = {
         id: target.id,
         folder,

@@ -89,7 +89,7 @@ describe('embedded store, in trouble', () => {
         at,
         machine: 1,
         type: 'begin',
-        body: 'x'.repeat(300),
+        body: JSON.stringify('x'.repeat(300)),
         change: 'y',
         refused: false,
       })),

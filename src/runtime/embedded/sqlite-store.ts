@@ -18,6 +18,11 @@ import { MIGRATIONS } from './schema.ts';
 
 /** Marks the file as ours: "Upsh". */
 const APPLICATION_ID = 0x55707368;
+/** What the store knows of a run: its number, the chunks that are in the database, and the number of the next line of history. */
+type Known = { number: number; written: Record<VectorField, readonly (readonly unknown[])[]>; nextSeq: number };
+/** at, machine, type, message, change, refused */
+type Page = [number, number, string, unknown, string, number][];
+
 const VECTORS = ['members', 'starts', 'groups'] as const satisfies readonly (keyof RunState)[];
 type VectorField = (typeof VECTORS)[number];
 
@@ -57,8 +62,7 @@ export class SqliteStore implements Store {
   readonly #file: string;
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
-  /** For each run its number, and the chunks that are in the database. */
-  readonly #runs = new Map<string, { number: number; written: Record<VectorField, readonly (readonly unknown[])[]> }>();
+  readonly #runs = new Map<string, Known>();
 
   /**
    * Opens a database, bringing its tables up to date.
@@ -117,7 +121,7 @@ export class SqliteStore implements Store {
           state.phase.at,
           '',
         );
-        this.#runs.set(run, { number: Number(lastInsertRowid), written: { members: [], starts: [], groups: [] } });
+        this.#runs.set(run, { number: Number(lastInsertRowid), written: { members: [], starts: [], groups: [] }, nextSeq: 1 });
         this.#writeState(run, state);
       }),
     );
@@ -148,7 +152,7 @@ export class SqliteStore implements Store {
         written[field] = needed;
         (head as Record<VectorField, unknown>)[field] = { length, chunks: needed };
       }
-      this.#runs.set(run, { number: row.number, written });
+      this.#runs.set(run, { number: row.number, written, nextSeq: this.#nextSeq(row.number) });
       const members = (
         this.#statement('SELECT state FROM member WHERE run = ? ORDER BY member').all(row.number) as { state: string }[]
       ).map((member) => JSON.parse(member.state) as TargetState);
@@ -159,7 +163,7 @@ export class SqliteStore implements Store {
   commit(commit: Commit): void {
     const known = this.#known(commit.run);
     const { number } = known;
-    const before = { ...known.written };
+    const before = { ...known };
     try {
       this.#guard(() =>
         this.#transaction(() => {
@@ -168,11 +172,7 @@ export class SqliteStore implements Store {
             'INSERT INTO member (run, member, state) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state',
           );
           for (const state of commit.members) member.run(number, state.member, JSON.stringify(state));
-          const history = this.#statement(
-            'INSERT INTO history (run, at, machine, type, body, change, refused) VALUES (?, ?, ?, ?, ?, ?, ?)',
-          );
-          for (const one of commit.history)
-            history.run(number, one.at, machineNumber(one.machine), one.type, one.body, one.change, one.refused ? 1 : 0);
+          this.#writeHistory(known, commit.history);
           for (const one of commit.outputs)
             this.#run(
               'INSERT INTO output (run, machine, visit, attempt, at, text) VALUES (?, ?, ?, ?, ?, ?)',
@@ -194,9 +194,19 @@ export class SqliteStore implements Store {
         }),
       );
     } catch (error) {
-      known.written = before;
+      known.written = before.written;
+      known.nextSeq = before.nextSeq;
       throw error;
     }
+  }
+
+  #writeHistory(known: Known, records: readonly HistoryRecord[]): void {
+    if (records.length === 0) return;
+    let page = '';
+    for (const one of records)
+      page += `${page === '' ? '[' : ','}[${one.at},${machineNumber(one.machine)},"${one.type}",${one.body},${JSON.stringify(one.change)},${one.refused ? 1 : 0}]`;
+    this.#run('INSERT INTO history (run, seq, page) VALUES (?, ?, ?)', known.number, known.nextSeq, `${page}]`);
+    known.nextSeq += records.length;
   }
 
   #writeState(run: string, state: RunState): void {
@@ -274,23 +284,35 @@ export class SqliteStore implements Store {
 
   history(run: string, options: { after?: number; limit?: number; machine?: MachineId } = {}): (HistoryRecord & { seq: number })[] {
     const { number } = this.#known(run);
-    const { after = 0, limit = 1_000_000, machine } = options;
-    return this.#guard(() =>
-      this.#statement(
-        'SELECT seq, at, machine, type, body, change, refused FROM history WHERE run = ? AND seq > ? AND (? IS NULL OR machine = ?) ORDER BY seq LIMIT ?',
-      )
-        .all(
-          number,
-          after,
-          machine === undefined ? null : machineNumber(machine),
-          machine === undefined ? null : machineNumber(machine),
-          limit,
-        )
-        .map((row) => {
-          const record = row as { seq: number; at: number; machine: number; type: string; body: string; change: string; refused: number };
-          return { ...record, machine: machineOf(record.machine), refused: record.refused !== 0 };
-        }),
-    );
+    const { after = 0, limit = Number.POSITIVE_INFINITY, machine } = options;
+    const wanted = machine === undefined ? undefined : machineNumber(machine);
+    return this.#guard(() => {
+      const records: (HistoryRecord & { seq: number })[] = [];
+      // The page that holds `after` may hold later ones too.
+      const first = this.#statement('SELECT max(seq) AS seq FROM history WHERE run = ? AND seq <= ?').get(number, after + 1) as {
+        seq: number | null;
+      };
+      for (const row of this.#statement('SELECT seq, page FROM history WHERE run = ? AND seq >= ? ORDER BY seq').iterate(
+        number,
+        first.seq ?? 0,
+      )) {
+        const { seq, page } = row as { seq: number; page: string };
+        for (const [index, [at, of, type, message, change, refused]] of (JSON.parse(page) as Page).entries()) {
+          if (seq + index <= after || (wanted !== undefined && of !== wanted)) continue;
+          records.push({
+            seq: seq + index,
+            at,
+            machine: machineOf(of),
+            type,
+            body: JSON.stringify(message),
+            change,
+            refused: refused !== 0,
+          });
+          if (records.length >= limit) return records;
+        }
+      }
+      return records;
+    });
   }
 
   outputs(run: string, machine: MachineId): OutputRecord[] {
@@ -320,14 +342,25 @@ export class SqliteStore implements Store {
     this.#database.close();
   }
 
-  #known(run: string): { number: number; written: Record<VectorField, readonly (readonly unknown[])[]> } {
+  #known(run: string): Known {
     const known = this.#runs.get(run);
     if (known) return known;
     const row = this.#guard(() => this.#statement('SELECT number FROM run WHERE id = ?').get(run)) as { number: number } | undefined;
     if (!row) throw new FaultError(fault('run-unknown', run, `there is no run ${run}`));
-    const fresh = { number: row.number, written: { members: [], starts: [], groups: [] } };
+    const fresh = {
+      number: row.number,
+      written: { members: [], starts: [], groups: [] },
+      nextSeq: this.#guard(() => this.#nextSeq(row.number)),
+    };
     this.#runs.set(run, fresh);
     return fresh;
+  }
+
+  #nextSeq(number: number): number {
+    const last = this.#statement('SELECT seq, page FROM history WHERE run = ? ORDER BY seq DESC LIMIT 1').get(number) as
+      | { seq: number; page: string }
+      | undefined;
+    return last === undefined ? 1 : last.seq + (JSON.parse(last.page) as Page).length;
   }
 
   #statement(sql: string): StatementSync {

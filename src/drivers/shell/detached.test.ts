@@ -1,0 +1,3 @@
+import { keepsJobs } from './shell.fixture.ts';
+
+keepsJobs({ name: 'sh', command: ['sh'] });
