@@ -30,7 +30,7 @@ const FAULT_EFFECTS = ['retry', 'wait', 'fail', 'operator'];
 const FAULT_OUTCOMES = ['none', 'applied', 'unknown'];
 
 export function conforms(driver: Driver, cases: Record<string, ActionCases>): void {
-  describe(`the driver ${driver.name}`, () => {
+  describe(`the driver ${driver.name}`, { concurrency: 1 }, () => {
     after(() => driver.close());
 
     test('has a case here for each of its actions, named after it, each once', () => {

@@ -351,8 +351,10 @@ export class RunLoop {
   }
 }
 
+/** The run and the machine of a fence stand beside the record already. */
 function record(at: number, machine: MachineId, message: AnyMessage, change: string): HistoryRecord {
-  return { at, machine, type: message.type, body: JSON.stringify(message), change, refused: false };
+  const kept = 'fence' in message ? { ...message, fence: { visit: message.fence.visit, attempt: message.fence.attempt } } : message;
+  return { at, machine, type: message.type, body: JSON.stringify(kept), change, refused: false };
 }
 
 /** A member's phase in a word or three. */

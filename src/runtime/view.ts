@@ -204,7 +204,7 @@ export function waitingOn({ plan, state, trouble, member }: ViewSource): Waiting
       const stage = plan.steps.find(
         (step): step is PlanStage => step.kind === 'stage' && number >= step.base && number < step.base + step.order.length,
       );
-      if (!decided || decided.phase.at !== 'deciding' || !stage) continue;
+      if (decided?.phase.at !== 'deciding' || !stage) continue;
       const id = targetAt(plan, stage, number - stage.base).id;
       add('decision', `what became of ${decided.phase.state} on ${id}? ${faultText(decided.phase.fault)}`, {
         since: decided.since,

@@ -35,7 +35,7 @@ function writeKnownHosts(host: TestHost, text: string): void {
   writeFileSync(host.knownHostsFile, text);
 }
 
-describe("the host's key", () => {
+describe("the host's key", { concurrency: 6 }, () => {
   test('that is known lets the connection be made', async (t) => {
     const host = await hostFor(t);
     assert.equal(await tryConnect(host), undefined);
@@ -122,7 +122,7 @@ describe("the host's key", () => {
   });
 });
 
-describe('logging in', () => {
+describe('logging in', { concurrency: 6 }, () => {
   test('works with an encrypted key and its passphrase', async (t) => {
     const key = newKey('ed25519', 'open sesame');
     const host = await hostFor(t, {
@@ -227,7 +227,7 @@ describe('logging in', () => {
   });
 });
 
-describe("the agent's keys", () => {
+describe("the agent's keys", { concurrency: 6 }, () => {
   /** A host that takes one key, which the agent has among others, and the public keys that were offered to it. */
   async function hostWithAgent(t: TestContext, config: string) {
     const [wanted, other] = [newKey(), newKey()];
@@ -276,7 +276,7 @@ describe("the agent's keys", () => {
     });
 });
 
-describe('connecting', () => {
+describe('connecting', { concurrency: 6 }, () => {
   for (const [what, bytes] of [
     ['HTTP', 'HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n'],
     ['noise', Buffer.from([0, 255, 1, 254, 10, 13, 10, 0])],

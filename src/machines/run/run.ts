@@ -27,7 +27,9 @@ function outstanding(plan: Plan, state: RunState): Work[] {
     if (retryAt !== undefined) work.push({ kind: 'timer', fence: runFence(state, attempt), at: retryAt });
     else if (check) work.push({ kind: 'check', fence: runFence(state, attempt), check: checkName(check) });
   }
-  if (phase.at === 'stage' && state.windowOpensAt !== undefined && !state.pause && !state.suspended && !state.ending)
+  if (phase.at === 'stage' && state.more && !state.pause && !state.suspended && !state.ending)
+    work.push({ kind: 'timer', fence: runFence(state, 0), at: state.since });
+  else if (phase.at === 'stage' && state.windowOpensAt !== undefined && !state.pause && !state.suspended && !state.ending)
     work.push({ kind: 'timer', fence: runFence(state, 0), at: state.windowOpensAt });
   return work;
 }

@@ -4,6 +4,9 @@ import type { PlanStage } from '../../planning/plan.ts';
 import { type Draft, type GroupProgress, type StageProgress, stageOf } from './state.ts';
 import { nextOpening } from './window.ts';
 
+/** How many members one reaction begins, so that no commit grows with the fleet. */
+const MAX_BEGINS = 1_000;
+
 /** Prepares the progress of the stage the run is at. */
 export function openStage(draft: Draft): void {
   const stage = stageOf(draft.plan, draft.state) as PlanStage;
@@ -31,6 +34,7 @@ export function isHeld(draft: Draft): boolean {
 export function fill(draft: Draft, near?: number): void {
   const stage = stageOf(draft.plan, draft.state);
   if (!stage || draft.state.phase.at !== 'stage' || isHeld(draft)) return;
+  if (near === undefined) delete draft.state.more;
   beginAgain(draft, stage);
   if (near !== undefined) fillGroup(draft, stage, near);
   openGroups(draft, stage);
@@ -60,7 +64,7 @@ function beginAgain(draft: Draft, stage: PlanStage): void {
 }
 
 function openGroups(draft: Draft, stage: PlanStage): void {
-  for (;;) {
+  while (!isFull(draft)) {
     const { opened, active, wave } = progress(draft);
     const limit = stage.grouped ? (stage.waves[wave]?.until ?? 0) : stage.groups.length;
     if (opened >= limit || active >= stage.width.groups || !stageAllows(draft, stage)) {
@@ -78,14 +82,21 @@ function fillGroup(draft: Draft, stage: PlanStage, group: number): void {
   const until = stage.grouped ? plan.count : Math.min(plan.count, stage.waves[progress(draft).wave]?.until ?? 0);
   for (;;) {
     const { next } = vector.get(draft.state.groups, group);
-    if (next >= until) return;
-    if (!mayBegin(draft, stage, group)) return;
+    if (next >= until || !mayBegin(draft, stage, group) || isFull(draft)) return;
+    draft.begins++;
     const member = stage.base + plan.first + next;
     draft.updateGroup(group, { next: next + 1 });
     draft.state.starts = vector.push(draft.state.starts, member);
     draft.send(member, { type: 'begin' });
     count(draft, group, member);
   }
+}
+
+/** Whether this reaction has begun as many as it may; what is left is for the next. */
+function isFull(draft: Draft): boolean {
+  if (draft.begins < MAX_BEGINS) return false;
+  draft.state.more = true;
+  return true;
 }
 
 /** Counts a member that begins. */

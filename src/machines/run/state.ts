@@ -12,7 +12,8 @@
  *      failed release named in `unreleased` (P7).
  * - R4 Every member that began is in `starts`, in order; a rollback goes through it backwards, down to the last commit point.
  * - R5 `finished` absorbs every message (P5).
- * - R6 A reaction costs O(1) in the number of members, but for a person's orders and the end of a stage, which cost O(started).
+ * - R6 A reaction costs O(1) in the number of members and begins at most 1,000 of them, but for a person's orders and the end of a stage,
+ *      which cost O(started).
  */
 import { type Fault, fault } from '../../model/fault.ts';
 import * as vector from '../../model/vector.ts';
@@ -101,6 +102,8 @@ export type RunState = {
   ending?: { result: RunResult; rollback: boolean; fault: Fault };
   /** When the window opens next, where it is closed. */
   windowOpensAt?: number;
+  /** More members may begin than one reaction begins; the next is woken at once. */
+  more?: true;
   freezeHeld: boolean;
   /** How many starts there were at the last commit point. */
   mark: number;
@@ -148,6 +151,7 @@ export class Draft {
   readonly plan: Plan;
   readonly now: number;
   readonly sends: RunSend[] = [];
+  begins = 0;
   state: RunState;
 
   constructor(plan: Plan, state: RunState, now: number) {

@@ -73,6 +73,11 @@ export class LabHost {
     this.#rebooting = false;
   }
 
+  /** Ends whatever was started here. The host itself ends with its process. */
+  stop(): void {
+    this.#killEverything();
+  }
+
   /** Writes a line of the ledger: what was really done here. */
   note(fence: string, action: string, phase: 'begin' | 'end' | 'killed', outcome: string | null): void {
     appendFileSync(this.#path('ledger.jsonl'), `${JSON.stringify({ at: new Date().toISOString(), fence, action, phase, outcome })}\n`);
@@ -94,7 +99,9 @@ export class LabHost {
   #killEverything(): void {
     for (const child of this.#children) killGroup(child.pid);
     for (const file of globSync(this.#path('home/.upshift/jobs/*/*/*/pid'))) {
-      if (!existsSync(join(file, '../exit'))) killGroup(Number(readFileSync(file, 'utf8')));
+      // A number of an earlier boot may belong to any process of this machine by now.
+      const current = readFileSync(join(file, '../boot'), 'utf8').trim() === this.#read('boot_id');
+      if (current && !existsSync(join(file, '../exit'))) killGroup(Number(readFileSync(file, 'utf8')));
     }
     const open = new Map<string, { fence: string; action: string }>();
     for (const line of this.#read('ledger.jsonl').split('\n').filter(Boolean)) {

@@ -18,7 +18,8 @@ export const MIGRATIONS: readonly string[] = [
   ) STRICT;
   -- The vectors of a run's state, chunk by chunk, so that a change writes only the chunks it touched.
   CREATE TABLE chunk (run INTEGER NOT NULL, field TEXT NOT NULL, place INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (run, field, place)) WITHOUT ROWID, STRICT;
-  CREATE TABLE member (run INTEGER NOT NULL, member INTEGER NOT NULL, state TEXT NOT NULL, PRIMARY KEY (run, member)) WITHOUT ROWID, STRICT;
+  -- key: the run's number times 2^32, plus the member's.
+  CREATE TABLE member (key INTEGER PRIMARY KEY, state TEXT NOT NULL) STRICT;
   -- One page a commit: JSON of [at, machine, type, message, change, refused] for each message, numbered from seq. machine: -1 is the run itself.
   CREATE TABLE history (run INTEGER NOT NULL, seq INTEGER NOT NULL, page TEXT NOT NULL, PRIMARY KEY (run, seq)) WITHOUT ROWID, STRICT;
   CREATE TABLE output (seq INTEGER PRIMARY KEY, run INTEGER NOT NULL, machine INTEGER NOT NULL, visit INTEGER NOT NULL, attempt INTEGER NOT NULL, at INTEGER NOT NULL, text TEXT NOT NULL) STRICT;
