@@ -4,7 +4,7 @@ import { type Procedure, type State, stepsOf } from '../model/documents/index.ts
 import type { Path } from '../model/problem.ts';
 import { nearest } from '../model/suggestion.ts';
 import type { Placed, ProblemReport } from './document-set.ts';
-import { checkAction, checkCondition, checkExpression } from './expression-check.ts';
+import { checkAction, checkCondition, checkExpression, checkTemplates } from './expression-check.ts';
 
 export function checkProcedure(
   placed: Placed<Procedure>,
@@ -58,8 +58,19 @@ function checkState(placed: Placed<Procedure>, name: string, state: State, actio
   }
   if (state.result !== undefined)
     report.add(source, [...path, 'result'], `only a final state or a transition has a result`, { ofKey: true });
+  if (state.next !== undefined) {
+    if (state.action !== undefined || state.on !== undefined)
+      report.add(source, [...path, 'next'], `${name} has an action, so its outcomes say what follows`, {
+        expected: 'either next, or action and on',
+        ofKey: true,
+      });
+    else if (!Object.hasOwn(body.states, state.next))
+      report.unknown(source, [...path, 'next'], 'state', state.next, Object.keys(body.states));
+    return true;
+  }
+  if (state.target !== undefined) checkTemplates(report, source, [...path, 'target'], { name: 'with' }, state.target);
   if (state.action === undefined) {
-    report.add(source, path, `the state ${name} has no action`, { expected: 'an action with on, or final: true', ofKey: true });
+    report.add(source, path, `the state ${name} has no action`, { expected: 'an action with on, or next, or final: true', ofKey: true });
     return false;
   }
   const action = checkAction(report, source, path, actions, { action: state.action, with: state.with }, { name: 'with' });
@@ -136,7 +147,10 @@ function edgesOf(procedure: Procedure): Map<string, string[]> {
   return new Map(
     Object.entries(procedure.states).map(([name, state]) => [
       name,
-      Object.values(state.on ?? {}).flatMap((transition) => stepsOf(transition).map((step) => meant(step.to))),
+      [
+        ...(state.next === undefined ? [] : [meant(state.next)]),
+        ...Object.values(state.on ?? {}).flatMap((transition) => stepsOf(transition).map((step) => meant(step.to))),
+      ],
     ]),
   );
 }

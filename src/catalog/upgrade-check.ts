@@ -81,7 +81,7 @@ function checkMark({ source }: Placed<Upgrade>, { report }: Known, stage: Stage,
 
 function checkStage(
   { body, source }: Placed<Upgrade>,
-  { report, procedures }: Known,
+  { report, procedures, actions }: Known,
   stage: Stage,
   path: Path,
   upgradeNames: KnownNames,
@@ -114,6 +114,16 @@ function checkStage(
     });
   if (stage.groupBy === undefined && stage.budget?.per === 'group')
     report.add(source, [...path, 'budget', 'per'], 'a budget per group needs groupBy');
+  if (strategy.live) {
+    const live: Path = [...path, 'strategy', 'live'];
+    const action = checkAction(report, source, live, actions, strategy.live, { name: 'with' }, names);
+    if (action) checkExpression(report, source, [...live, 'by'], { name: 'result', result: action.result }, strategy.live.by, names);
+    if (stage.groupBy !== undefined || (strategy.parallel !== undefined && strategy.parallel !== 1))
+      report.add(source, live, 'an order that is read live is for one target at a time', {
+        expected: 'no groupBy, and parallel: 1',
+        ofKey: true,
+      });
+  }
   strategy.waves?.forEach((wave, index) => {
     if ((wave === 'rest' || wave === 'all') && index < (strategy.waves?.length ?? 0) - 1)
       report.add(source, [...path, 'strategy', 'waves', index], `nothing is left after ${wave}`, { expected: `${wave} as the last wave` });

@@ -66,7 +66,9 @@ function stage(random: Random, name: string, role: string, grouped: boolean): St
     procedure: name,
     ...(grouped
       ? { groupBy: 'target.labels.group', strategy: { groups: random.pick([1, 2, 'all']), within: random.pick([1, 2, 'all']), ...waves } }
-      : { strategy: { parallel: random.pick([1, 2, '50%', 'all']), ...waves } }),
+      : random.chance(0.2)
+        ? { strategy: { parallel: 1, live: { action: 'sim.check', by: '0' }, ...waves } }
+        : { strategy: { parallel: random.pick([1, 2, '50%', 'all']), ...waves } }),
     ...(random.chance(0.5)
       ? { budget: { failures: random.below(3), ...(grouped && random.chance(0.4) ? { per: 'stage' as const } : {}) } }
       : {}),

@@ -46,7 +46,7 @@ export class World implements Executor {
       this.#jobs.set(fence, { work, state: 'running' });
     }
     // A freeze that is ordered may hold from now on, whatever becomes of the answer.
-    if (work.kind === 'check' && work.check === 'freeze') this.frozen = true;
+    if (work.kind === 'check' && work.check.name === 'freeze') this.frozen = true;
     return () => {
       pending.cancelled = true;
       this.pending = this.pending.filter((one) => one !== pending);
@@ -74,8 +74,10 @@ export class World implements Executor {
         const version = this.strange.has(work.member) ? '9.9.9' : this.#random.chance(0.05) ? '2.0.0' : '1.0.0';
         return good ? { kind: 'ended', outcome: 'success', values: { version } } : { kind: 'ended', outcome: 'failure' };
       }
+      case 'rank':
+        return good ? { kind: 'ended', outcome: 'success', values: { key: this.#random.below(3) } } : { kind: 'ended', outcome: 'failure' };
       case 'check':
-        if (good && work.check === 'thaw') this.frozen = false;
+        if (good && work.check.name === 'thaw') this.frozen = false;
         return good ? { kind: 'ended', outcome: 'success' } : this.#random.chance(0.5) ? { kind: 'ended', outcome: 'failure' } : unknown();
       case 'action': {
         const job = this.#jobs.get(fenceText(work.fence)) as Job;

@@ -7,6 +7,7 @@
  * The runtime does the rest: it makes the new state durable, delivers the sends in the same commit, starts the work that is newly
  * outstanding and cancels what no longer is. After a crash it asks `outstanding` again.
  */
+import type { Check } from '../model/documents/index.ts';
 import type { Fault } from '../model/fault.ts';
 
 /** `run`, or the number of a member: one target in one stage. */
@@ -60,8 +61,10 @@ export type Work =
       case: string | null;
       values: Record<string, unknown>;
     }
+  /** Read where a member stands in a live order. */
+  | { kind: 'rank'; fence: Fence; member: number }
   /** Ask a check of the run. */
-  | { kind: 'check'; fence: Fence; check: string }
+  | { kind: 'check'; fence: Fence; check: Check }
   /** Send `wake` at this moment, in ms since the epoch. */
   | { kind: 'timer'; fence: Fence; at: number };
 

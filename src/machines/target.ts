@@ -225,6 +225,7 @@ function enter(definition: TargetDefinition, draft: Draft, name: string, now: nu
   if (message !== undefined) draft.message = message;
   if (remedy !== undefined) draft.remedy = remedy;
   if (state.final) return done(draft, { result: step?.result ?? state.result ?? 'succeeded', state: name }, now);
+  if (state.next !== undefined) return enter(definition, draft, state.next, now);
   if (draft.hold === 'pause') {
     draft.phase = { at: 'held', state: name };
     return changed(draft);

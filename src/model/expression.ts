@@ -71,8 +71,19 @@ function environmentOf(scope: Scope): Environment {
     else environment.registerVariable({ name: variable, schema: type as Record<string, string> });
   }
   environment.registerFunction('raw(dyn): dyn', (value: unknown) => value);
+  environment.registerFunction('json(string): dyn', parsedJson);
   environments.set(key, environment);
   return environment;
+}
+
+/** What a program printed, as a value; an empty map where it is no JSON, so that a condition over it simply does not hold. */
+function parsedJson(text: string): unknown {
+  try {
+    const value = JSON.parse(text) as unknown;
+    return value !== null && typeof value === 'object' ? value : { value };
+  } catch {
+    return {};
+  }
 }
 
 export type ExpressionProblem = { message: string; offset: number; suggestion?: string };

@@ -41,6 +41,8 @@ export type PlanStage = {
   /** How many groups at a time, and how many members within each. */
   width: { groups: number; within: number };
   waves: PlanWave[];
+  /** Read of each target that is left before the next begins; the smallest `by` goes next. */
+  live?: { action: string; with?: Record<string, unknown>; timeout?: string; by: string };
   /** Failures allowed before the stage stops; absent: the first failure stops it, and those in flight are not counted. */
   budget?: { failures: number; per: 'stage' | 'group' };
   soakMs: number;
@@ -81,6 +83,8 @@ export type Plan = {
   params: Record<string, unknown>;
   secrets: Record<string, { env?: string; file?: string }>;
   targets: PlanTarget[];
+  /** Targets that are not upgraded, but asked or worked on. */
+  helpers: PlanTarget[];
   services: Service[];
   /** By version, of the upgrade's product. */
   releases: Record<string, Release>;

@@ -161,13 +161,17 @@ for (const [what, given, kind, says] of FAULTS)
     assert.notEqual(faults[0]?.remedy ?? faults[0]?.expected, undefined);
   });
 
-test('a check of a target that is not part of the plan is found before the run', () => {
-  const targets = [targetOf('a'), targetOf('bastion', 'x', { product: 'host' })];
+test('a target that is not upgraded but asked by a check comes along in the plan', () => {
+  const targets = [targetOf('a'), targetOf('bastion', 'x', { product: 'host' }), targetOf('other', 'x', { product: 'host' })];
   const check = { name: 'backup', action: 'ssh.run', target: 'bastion', with: { command: 'true' } };
-  const faults = faultsOf({ targets, upgrade: { preflight: [check] } });
+  const plan = planOf({ targets, upgrade: { preflight: [check] } });
   assert.deepEqual(
-    faults.map(({ kind, subject }) => [kind, subject]),
-    [['check-target-outside', 'bastion']],
+    plan.helpers.map((target) => target.id),
+    ['bastion'],
+  );
+  assert.deepEqual(
+    plan.targets.map((target) => target.id),
+    ['a'],
   );
 });
 

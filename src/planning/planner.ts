@@ -47,7 +47,6 @@ export function planUpgrade(input: PlanInput): Planned {
       for (const name of [step.procedure, step.rollback])
         if (name !== undefined && !procedures[name]) procedures[name] = input.procedures.get(name) as Procedure;
   faults.push(...unreachableTargets(steps, planTargets, procedures, actions));
-  faults.push(...strangersOf(upgrade, planTargets));
   const { risks, blocking } = risksOf(route, upgrade);
   faults.push(...blocking);
   if (faults.length > 0) return { ok: false, faults: distinct(faults) };
@@ -65,6 +64,7 @@ export function planUpgrade(input: PlanInput): Planned {
     params: upgrade.params ?? {},
     secrets: upgrade.secrets ?? {},
     targets: planTargets,
+    helpers: helpersOf(input, planTargets, procedures),
     services: input.services,
     releases: Object.fromEntries(
       [...own].filter(([version]) => version === upgrade.to || route.hops.some((hop) => hop.to === version || hop.from === version)),
@@ -185,7 +185,8 @@ function unreachableTargets(
     const ways = new Set(
       [step.procedure, step.rollback].flatMap((name) => {
         const procedure = name === undefined ? undefined : procedures[name];
-        const used = [...Object.values(procedure?.states ?? {}).map((state) => state.action), procedure?.observe?.action];
+        const own = Object.values(procedure?.states ?? {}).filter((state) => state.target === undefined);
+        const used = [...own.map((state) => state.action), procedure?.observe?.action];
         return used.flatMap((action) => (action === undefined ? [] : (actions.get(action)?.connects ?? [])));
       }),
     );
@@ -208,8 +209,11 @@ function unreachableTargets(
   return faults;
 }
 
-/** Checks that are asked of a target outside of the plan: the run would find nobody to ask. */
-function strangersOf(upgrade: Upgrade, targets: readonly PlanTarget[]): Fault[] {
+/**
+ * Targets that are not upgraded but are asked or worked on: those that a check or a state names, or a param whose value is their id.
+ */
+function helpersOf(input: PlanInput, targets: readonly PlanTarget[], procedures: Record<string, Procedure>): PlanTarget[] {
+  const { upgrade } = input;
   const known = new Set(targets.map((target) => target.id));
   const checks = [
     ...(upgrade.preflight ?? []),
@@ -217,19 +221,14 @@ function strangersOf(upgrade: Upgrade, targets: readonly PlanTarget[]): Fault[] 
     ...upgrade.stages.flatMap(({ barrier, gate }) => [barrier, gate?.check]),
     ...(upgrade.postUpgrade ?? []),
   ];
-  return checks.flatMap((check) => {
-    const target = check?.target;
-    if (target === undefined || known.has(target)) return [];
-    return fault(
-      'check-target-outside',
-      target,
-      `the check ${check?.name ?? check?.action} is asked of ${target}, which is not part of the plan`,
-      {
-        expected: `a target of ${upgrade.product} or of one of its components`,
-        remedy: 'Ask another target, or give this one the product of the upgrade or of a component.',
-      },
-    );
-  });
+  const named = new Set<unknown>([
+    ...checks.map((check) => check?.target),
+    ...Object.values(procedures).flatMap((procedure) => Object.values(procedure.states).map((state) => state.target)),
+    ...[upgrade.params, ...upgrade.stages.map((stage) => stage.params)].flatMap((params) => Object.values(params ?? {})),
+  ]);
+  return input.targets
+    .filter((target) => named.has(target.id) && !known.has(target.id))
+    .map((target) => ({ ...target, product: target.product ?? upgrade.product, version: target.version ?? '' }));
 }
 
 /** The risks of each hop, for the targets that take it. */

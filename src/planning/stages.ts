@@ -118,6 +118,7 @@ export function compileStage(stage: Stage, pass: Pass, base: number, context: St
     grouped,
     groups: sorted.groups,
     width,
+    ...(strategy.live === undefined ? {} : { live: strategy.live }),
     waves: wavesOf(stage, grouped ? sorted.groups.length : candidates.length),
     ...(budget === undefined ? {} : { budget }),
     soakMs: stage.soak === undefined ? 0 : durationMs(stage.soak),

@@ -259,7 +259,7 @@ export function storeConformance(name: string, make: () => StoreUnderTest): void
           }
           if (executor.going.length > 0) {
             const [next] = executor.going;
-            executor.end('success', next?.work.kind === 'version' ? { version: '1.0.0' } : undefined);
+            executor.end('success', next?.work.kind === 'version' ? { version: '1.0.0' } : next?.work.kind === 'rank' ? { key: 0 } : undefined);
           } else if (!clock.advance()) {
             if (loop.state.phase.at === 'approval') void loop.control({ type: 'approve', key: `a${step}`, by: 'test' });
             const deciding = [...vector.entries(loop.state.members)].indexOf('d');

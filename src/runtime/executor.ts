@@ -10,7 +10,6 @@ import { durationMs } from '../model/duration.ts';
 import { compileExpression, renderValues, type Scope } from '../model/expression.ts';
 import { type Fault, FaultError, fault } from '../model/fault.ts';
 import { memberAt, moveAt, type Plan, type PlanTarget, targetAt } from '../planning/plan.ts';
-import { checksOf } from '../planning/planner.ts';
 import type { Clock, Executor } from './ports.ts';
 import { Redaction } from './redaction.ts';
 
@@ -71,14 +70,12 @@ export type DriverExecutorOptions = {
 export class DriverExecutor implements Executor {
   readonly #options: DriverExecutorOptions;
   readonly #redaction: Redaction;
-  readonly #checks: Map<string, Check>;
   readonly #waiting = new Set<() => void>();
   #busy = 0;
 
   constructor(options: DriverExecutorOptions) {
     this.#options = options;
     this.#redaction = new Redaction(Object.values(options.secrets));
-    this.#checks = new Map(checksOf(options.plan).map((check) => [checkName(check), check]));
   }
 
   start(work: Work, end: (ending: Ending) => void, output: (text: string) => void): () => void {
@@ -131,6 +128,8 @@ export class DriverExecutor implements Executor {
       case 'action':
       case 'observe':
         return this.#stateOrder(work);
+      case 'rank':
+        return this.#rankOrder(work);
       case 'check':
         return this.#checkOrder(work);
       case 'timer':
@@ -209,7 +208,9 @@ export class DriverExecutor implements Executor {
     const { target, variables } = this.#memberVariables(work.member, work.fence.run, work);
     const state = (this.#options.plan.procedures[work.procedure] as Procedure).states[work.state] as State;
     const action = this.#action(state.action as string);
-    const call = this.#call({ name: 'with' }, action, work.fence, target, state.with ?? {}, variables);
+    const place = this.#placeOf(state, target, variables);
+    if ('kind' in place) return place;
+    const call = this.#call({ name: 'with' }, action, work.fence, place, state.with ?? {}, variables);
     if ('kind' in call) return call;
     const { disruptive, idempotent } = traitsOf(state, catalogOf(this.#options.actions));
     return {
@@ -217,6 +218,39 @@ export class DriverExecutor implements Executor {
       call: { ...call, deadline: work.deadline, disruptive: disruptive || !idempotent },
       observe: work.kind === 'observe',
       judge: (end) => judgeState(state, action, end, variables),
+    };
+  }
+
+  /** Where a state's action is done: on the target itself, or on the one the state names. */
+  #placeOf(state: State, target: PlanTarget, variables: Record<string, unknown>): PlanTarget | Fault {
+    if (state.target === undefined) return target;
+    const rendered = renderValues({ name: 'with' }, { id: state.target }, variables);
+    if (!rendered.ok) return rendered.fault;
+    const id = String(rendered.value['id']);
+    return (
+      this.#targetNamed(id) ??
+      fault('target-unknown', id, `${id}, where this is to be done, is not in the inventory`, { remedy: 'Name a target of the inventory.' })
+    );
+  }
+
+  #targetNamed(id: string): PlanTarget | undefined {
+    const { plan } = this.#options;
+    return plan.helpers.find((one) => one.id === id) ?? plan.targets.find((one) => one.id === id);
+  }
+
+  #rankOrder(work: Extract<Work, { kind: 'rank' }>): Order | Fault {
+    const { stage, target, variables } = this.#memberVariables(work.member, work.fence.run, { case: null, values: {} });
+    const { live } = stage;
+    if (!live) throw new Error(`${stage.name} has no live order`);
+    const action = this.#action(live.action);
+    const call = this.#call({ name: 'with' }, action, work.fence, target, live.with ?? {}, variables);
+    if ('kind' in call) return call;
+    const deadline = this.#options.clock.now() + (live.timeout === undefined ? CHECK_TIMEOUT_MS : durationMs(live.timeout));
+    return {
+      action,
+      call: { ...call, deadline, disruptive: false },
+      observe: false,
+      judge: (end) => judgeValue('key', live.by, action, end, variables),
     };
   }
 
@@ -232,20 +266,20 @@ export class DriverExecutor implements Executor {
       action,
       call: { ...call, deadline, disruptive: false },
       observe: false,
-      judge: (end) => judgeVersion(observe.version, action, end, variables),
+      judge: (end) => judgeValue('version', observe.version, action, end, variables),
     };
   }
 
   #checkOrder(work: Extract<Work, { kind: 'check' }>): Order | Fault {
     const { plan, clock } = this.#options;
-    const check = this.#checks.get(work.check) as Check;
+    const { check } = work;
     const action = this.#action(check.action);
-    const target = check.target === undefined ? undefined : plan.targets.find((one) => one.id === check.target);
+    const target = check.target === undefined ? undefined : this.#targetNamed(check.target);
     if (check.target !== undefined && !target)
       return fault(
         'target-unknown',
         check.target,
-        `the check ${work.check} is asked of ${check.target}, which is not part of this upgrade`,
+        `the check ${checkName(check)} is asked of ${check.target}, which is not part of this upgrade`,
       );
     const variables = this.#variables(work.fence.run, target, plan.from[0] ?? '', plan.to, plan.releases[plan.to]);
     const call = this.#call({ name: 'check' }, action, work.fence, target, check.with ?? {}, variables);
@@ -292,7 +326,9 @@ function judgeState(
   };
 }
 
-function judgeVersion(
+/** What an observation reads: one value, under a name. */
+function judgeValue(
+  name: string,
   expression: string,
   action: Action,
   end: Extract<ActionEnd, { outcome: string }>,
@@ -306,11 +342,7 @@ function judgeVersion(
     values: {},
   });
   if (!value.ok) return { kind: 'ended', outcome: 'failure', fault: value.fault };
-  return {
-    kind: 'ended',
-    outcome: 'success',
-    values: { version: typeof value.value === 'string' ? value.value.trim() : String(value.value) },
-  };
+  return { kind: 'ended', outcome: 'success', values: { [name]: typeof value.value === 'string' ? value.value.trim() : value.value } };
 }
 
 function judgeCheck(

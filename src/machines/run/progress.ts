@@ -42,6 +42,8 @@ export function freeze(draft: Draft): void {
 export function nextStep(draft: Draft): void {
   const { state, plan } = draft;
   delete state.stage;
+  delete state.survey;
+  delete state.more;
   state.groups = vector.EMPTY;
   for (;;) {
     state.step += 1;
@@ -80,7 +82,7 @@ export function advance(draft: Draft): void {
 /** Nobody is in flight and nobody may begin, and yet the wave is not over: the budget is spent, and only a person can go on. */
 function suspendIfStuck(draft: Draft): void {
   const { state } = draft;
-  if (state.counts.inFlight > 0 || isHeld(draft)) return;
+  if (state.counts.inFlight > 0 || state.survey || isHeld(draft)) return;
   state.suspended = fault('budget-spent', state.run, 'more targets have failed than the budget allows, so none can be started', {
     remedy: 'Retry or skip those that failed, accept their failures, roll back, or abort.',
   });
@@ -156,6 +158,7 @@ export function end(draft: Draft, result: RunResult, rollback: boolean, why: Fau
   const { state } = draft;
   state.ending = { result, rollback, fault: why };
   delete state.suspended;
+  delete state.survey;
   for (const member of membersInFlight(state)) if (draft.code(member) !== 'b') draft.send(member, { type: 'halt' });
   if (state.phase.at !== 'rolling-back') {
     draft.nextVisit();

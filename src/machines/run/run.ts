@@ -3,10 +3,10 @@ import { type Fault, fault, faultText } from '../../model/fault.ts';
 import type { Plan } from '../../planning/plan.ts';
 import { fenceText, type Machine, sameFence, type Work } from '../machine.ts';
 import type { MemberReport, RunMessage, TargetMessage } from '../messages.ts';
-import { askAgain, checkName, checkOf, judge } from './checks.ts';
+import { askAgain, checkOf, judge } from './checks.ts';
 import { onControl } from './controls.ts';
 import { advance, afterSoak, end, failStage, finish, nextStep, nextWave, postUpgrade, preflight, start, targetName } from './progress.ts';
-import { budgetIsSpent, fill, release } from './schedule.ts';
+import { answerSurvey, budgetIsSpent, fill, release } from './schedule.ts';
 import { type Asking, Draft, type RunReaction, type RunState, refuse, runFence, stageOf } from './state.ts';
 
 export function runMachine(plan: Plan): Machine<RunState, RunMessage, TargetMessage> {
@@ -25,8 +25,11 @@ function outstanding(plan: Plan, state: RunState): Work[] {
     const { attempt, retryAt } = phase.asking;
     const check = checkOf(plan, state);
     if (retryAt !== undefined) work.push({ kind: 'timer', fence: runFence(state, attempt), at: retryAt });
-    else if (check) work.push({ kind: 'check', fence: runFence(state, attempt), check: checkName(check) });
+    else if (check) work.push({ kind: 'check', fence: runFence(state, attempt), check });
   }
+  if (phase.at === 'stage' && state.survey && !state.pause && !state.suspended && !state.ending)
+    for (const member of state.survey.members)
+      if (!(member in state.survey.keys)) work.push({ kind: 'rank', fence: runFence(state, member + 1), member });
   if (phase.at === 'stage' && state.more && !state.pause && !state.suspended && !state.ending)
     work.push({ kind: 'timer', fence: runFence(state, 0), at: state.since });
   else if (phase.at === 'stage' && state.windowOpensAt !== undefined && !state.pause && !state.suspended && !state.ending)
@@ -130,6 +133,7 @@ function stale(draft: Draft, message: { fence: Parameters<typeof fenceText>[0] }
 function onAnswer(draft: Draft, message: Extract<RunMessage, { type: 'result' }>): RunReaction {
   const { state, plan } = draft;
   const { phase } = state;
+  if (phase.at === 'stage' && state.survey) return onRank(draft, message);
   if (
     !('asking' in phase) ||
     phase.asking.retryAt !== undefined ||
@@ -143,6 +147,21 @@ function onAnswer(draft: Draft, message: Extract<RunMessage, { type: 'result' }>
   if (verdict === 'asking') return draft.done();
   if (verdict.passed) onPassed(draft, phase);
   else onFailed(draft, phase, verdict.fault);
+  return draft.done();
+}
+
+/** Where a member stands in a live order. An answer of an earlier survey has another visit. */
+function onRank(draft: Draft, message: Extract<RunMessage, { type: 'result' }>): RunReaction {
+  const { state } = draft;
+  const member = message.fence.attempt - 1;
+  const asked = state.survey?.members.includes(member) && !(member in state.survey.keys);
+  const stage = stageOf(draft.plan, state);
+  if (!asked || !stage || !sameFence(message.fence, runFence(state, message.fence.attempt))) return stale(draft, message);
+  const { ending } = message;
+  const key = ending.kind === 'ended' && ending.outcome === 'success' ? ending.values?.['key'] : undefined;
+  const usable = typeof key === 'string' || typeof key === 'number';
+  answerSurvey(draft, stage, member, usable ? key : null, 'fault' in ending ? ending.fault : undefined);
+  advance(draft);
   return draft.done();
 }
 

@@ -1,4 +1,5 @@
 /** Which members may begin now: strategy, waves, budget, pause, window. The only place where `begin` is sent. */
+import { type Fault, fault } from '../../model/fault.ts';
 import * as vector from '../../model/vector.ts';
 import type { PlanStage } from '../../planning/plan.ts';
 import { type Draft, type GroupProgress, type StageProgress, stageOf } from './state.ts';
@@ -36,6 +37,7 @@ export function fill(draft: Draft, near?: number): void {
   if (!stage || draft.state.phase.at !== 'stage' || isHeld(draft)) return;
   if (near === undefined) delete draft.state.more;
   beginAgain(draft, stage);
+  if (stage.live) return survey(draft, stage);
   if (near !== undefined) fillGroup(draft, stage, near);
   openGroups(draft, stage);
   if (near === undefined || progress(draft).starved) {
@@ -43,6 +45,52 @@ export function fill(draft: Draft, near?: number): void {
     for (let group = 0; group < progress(draft).opened; group++) fillGroup(draft, stage, group);
     openGroups(draft, stage);
   }
+}
+
+/**
+ * With a live order the next is chosen by what every target that is left answers now: nobody begins before all of them were asked, and the
+ * answers are for one choice only.
+ */
+function survey(draft: Draft, stage: PlanStage): void {
+  const { state } = draft;
+  const { next } = vector.get(state.groups, 0);
+  if (state.survey || next >= (stage.waves[progress(draft).wave]?.until ?? 0) || !mayBegin(draft, stage, 0)) return;
+  const members: number[] = [];
+  for (let member = stage.base; member < stage.base + stage.order.length; member++) if (draft.code(member) === 'w') members.push(member);
+  draft.nextVisit();
+  state.survey = { members, keys: {} };
+}
+
+/** Takes an answer of the survey; once all are there, the smallest key begins, of equals the first in the plan. */
+export function answerSurvey(draft: Draft, stage: PlanStage, member: number, key: string | number | null, why: Fault | undefined): void {
+  const { state } = draft;
+  const asked = state.survey as NonNullable<typeof state.survey>;
+  const keys = { ...asked.keys, [member]: key };
+  state.survey = { ...asked, keys, ...(why === undefined ? {} : { fault: why }) };
+  if (asked.members.some((one) => !(one in keys))) return;
+  delete state.survey;
+  const known = asked.members.filter((one) => keys[one] !== null);
+  const [first, ...others] = known;
+  if (first === undefined) {
+    state.suspended = fault('order-unreadable', stage.name, 'the order of the targets cannot be read from any of them', {
+      remedy: 'See that they can be reached, then go on.',
+      ...(why === undefined ? {} : { cause: why }),
+    });
+    return;
+  }
+  if (isHeld(draft)) return;
+  const smallest = others.reduce(
+    (best, one) => (compareKeys(keys[one] as string | number, keys[best] as string | number) < 0 ? one : best),
+    first,
+  );
+  if (!mayBegin(draft, stage, 0)) return;
+  draft.updateGroup(0, { next: vector.get(state.groups, 0).next + 1 });
+  begin(draft, 0, smallest);
+}
+
+function compareKeys(a: string | number, b: string | number): number {
+  if (typeof a === 'number' && typeof b === 'number') return a - b;
+  return String(a) < String(b) ? -1 : String(a) > String(b) ? 1 : 0;
 }
 
 function progress(draft: Draft): StageProgress {
@@ -83,13 +131,16 @@ function fillGroup(draft: Draft, stage: PlanStage, group: number): void {
   for (;;) {
     const { next } = vector.get(draft.state.groups, group);
     if (next >= until || !mayBegin(draft, stage, group) || isFull(draft)) return;
-    draft.begins++;
-    const member = stage.base + plan.first + next;
     draft.updateGroup(group, { next: next + 1 });
-    draft.state.starts = vector.push(draft.state.starts, member);
-    draft.send(member, { type: 'begin' });
-    count(draft, group, member);
+    begin(draft, group, stage.base + plan.first + next);
   }
+}
+
+function begin(draft: Draft, group: number, member: number): void {
+  draft.begins++;
+  draft.state.starts = vector.push(draft.state.starts, member);
+  draft.send(member, { type: 'begin' });
+  count(draft, group, member);
 }
 
 /** Whether this reaction has begun as many as it may; what is left is for the next. */

@@ -102,6 +102,8 @@ export type RunState = {
   ending?: { result: RunResult; rollback: boolean; fault: Fault };
   /** When the window opens next, where it is closed. */
   windowOpensAt?: number;
+  /** A live order being read: of each member that is left its key, once it is known; null where it could not be read. */
+  survey?: { members: number[]; keys: Record<number, string | number | null>; fault?: Fault };
   /** More members may begin than one reaction begins; the next is woken at once. */
   more?: true;
   freezeHeld: boolean;

@@ -30,6 +30,10 @@ export const state = s.object({
   description: s.optional(text),
   cases: s.optional(s.array(id, { minItems: 1 }), { description: 'The cases that come through here; default all.' }),
   action: s.optional(s.string({ expected: 'an action such as ssh.run' })),
+  next: s.optional(id, { description: 'The state that follows at once, where this one has no action.' }),
+  target: s.optional(s.string({ minLength: 1 }), {
+    description: 'The target the action is done on, where that is another than the one that is upgraded; may hold ${expressions}.',
+  }),
   with: s.optional(values),
   timeout: s.optional(duration, { description: 'Default 10m.' }),
   traits: s.optional(traits),

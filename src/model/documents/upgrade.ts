@@ -12,6 +12,18 @@ export const strategy = s.object({
   order: s.optional(s.array(expression, { minItems: 1 }), {
     description: 'Expressions over `target`; smaller first, then by inventory order.',
   }),
+  live: s.optional(
+    s.object({
+      action: s.string({ expected: 'an action such as ssh.run' }),
+      with: s.optional(values),
+      timeout: s.optional(duration),
+      by: expression,
+    }),
+    {
+      description:
+        'An order read anew before each target: the one whose `by` (over `result`) is smallest goes next. Only one at a time, without groups.',
+    },
+  ),
 });
 export type Strategy = s.Static<typeof strategy>;
 

@@ -21,7 +21,7 @@ export type HostOptions = {
   authorizedKey: string;
   installMs: number;
   rebootMs: number;
-  /** Cut the connection once, midway through this action. */
+  /** Cut the connection once, midway through a command that holds this text. */
   drop?: string;
 };
 
@@ -114,6 +114,7 @@ export class LabHost {
 
   #accept(connection: Connection): void {
     this.#connections.add(connection);
+    (connection as unknown as { setNoDelay(on: boolean): void }).setNoDelay(true);
     connection.on('close', () => this.#connections.delete(connection));
     connection.on('error', () => {});
     const allowed = ssh2.utils.parseKey(this.#options.authorizedKey);
@@ -141,6 +142,8 @@ export class LabHost {
         HOME: this.#path('home'),
         UPSHIFT_BOOT_ID: this.#path('boot_id'),
         LAB: folder,
+        LAB_ID: this.#options.id,
+        LAB_ROOT: join(folder, '../..'),
         LAB_PID: String(process.pid),
         LAB_SECONDS: String(installMs / 1000),
       },
@@ -160,7 +163,7 @@ export class LabHost {
       channel.end();
     });
     const { drop } = this.#options;
-    if (drop !== undefined && !this.#dropped && command.includes(`installer ${drop}`)) {
+    if (drop !== undefined && !this.#dropped && command.includes(drop)) {
       this.#dropped = true;
       setTimeout(() => (connection as unknown as { _sock?: { destroy(): void } })._sock?.destroy(), installMs / 2);
     }
@@ -243,12 +246,14 @@ kill -USR2 "$LAB_PID"
 sleep 30
 `;
 
-/** Makes a host's directory as it is when it is delivered. */
-export function prepareHost(folder: string, version: string, faults: Record<string, number>): void {
+/** The commands of the generic lab. */
+export const GENERIC_COMMANDS: Record<string, string> = { installer: INSTALLER, reboot: REBOOT };
+
+/** Makes a host's directory as it is when it is delivered. `commands`: scripts that sessions find, by name. */
+export function prepareHost(folder: string, version: string, faults: Record<string, number>, commands = GENERIC_COMMANDS): void {
   for (const name of ['home', 'bin', 'faults']) mkdirSync(join(folder, name), { recursive: true });
   writeFileSync(join(folder, 'version'), `${version}\n`);
   writeFileSync(join(folder, 'ledger.jsonl'), '');
-  writeFileSync(join(folder, 'bin/installer'), INSTALLER, { mode: 0o755 });
-  writeFileSync(join(folder, 'bin/reboot'), REBOOT, { mode: 0o755 });
+  for (const [name, script] of Object.entries(commands)) writeFileSync(join(folder, 'bin', name), script, { mode: 0o755 });
   for (const [action, times] of Object.entries(faults)) writeFileSync(join(folder, 'faults', action), `${times}\n`);
 }

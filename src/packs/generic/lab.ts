@@ -53,6 +53,25 @@ export function labTargets(options: Pick<LabOptions, 'hosts' | 'controllers' | '
 /** Starts the hosts and writes the documents; resolves when all of them answer. */
 export async function startLab(given: LabOptions): Promise<Lab> {
   const options = { ...given, folder: resolve(given.folder) };
+  const targets = labTargets(options);
+  const hosts = await startHosts({
+    ...options,
+    hosts: targets.map(({ id }) => ({ id, version: '1.0.0' })),
+  });
+  const placed = targets.map((target, index) => ({ ...target, ...(hosts.ports[index] as Ports) }));
+  writeDocuments(options.folder, labDocuments(options.folder, placed));
+  return { folder: options.folder, targets: placed, stop: hosts.stop };
+}
+
+export type Ports = { ssh: number; http: number };
+export type HostsOptions = Pick<LabOptions, 'folder' | 'installMs' | 'rebootMs' | 'slow' | 'drop' | 'dead' | 'fail'> & {
+  hosts: { id: string; version: string; commands?: Record<string, string> }[];
+  /** The action during which `drop` cuts the connection; default install. */
+  dropDuring?: string;
+};
+
+/** Starts hosts, with a key to log in by and a known_hosts file beside them. */
+export async function startHosts(options: HostsOptions): Promise<{ ports: Ports[]; stop(): Promise<void> }> {
   mkdirSync(options.folder, { recursive: true });
   const client = newKeyPair();
   const identity = join(options.folder, 'id_ed25519');
@@ -60,36 +79,43 @@ export async function startLab(given: LabOptions): Promise<Lab> {
   writeFileSync(`${identity}.pub`, client.public);
   const children: ChildProcess[] = [];
   const started = await Promise.all(
-    labTargets(options).map(async (target) => {
-      const folder = join(options.folder, 'targets', target.id);
+    options.hosts.map(async ({ id, version, commands }) => {
+      const folder = join(options.folder, 'targets', id);
       const faults = Object.fromEntries(
         options.fail.flatMap((text) => {
           const one = parseFault(text);
-          return one?.target === target.id ? [[one.action, one.times]] : [];
+          return one?.target === id ? [[one.action, one.times]] : [];
         }),
       );
-      prepareHost(folder, '1.0.0', faults);
+      prepareHost(folder, version, faults, commands);
       const key = newKeyPair();
       const hostOptions: HostOptions = {
-        id: target.id,
+        id,
         folder,
         hostKey: key.private,
         authorizedKey: client.public,
-        installMs: options.installMs * (options.slow.includes(target.id) ? 10 : 1),
+        installMs: options.installMs * (options.slow.includes(id) ? 10 : 1),
         rebootMs: options.rebootMs,
-        ...(options.drop.includes(target.id) ? { drop: 'install' } : {}),
+        ...(options.drop.includes(id) ? { drop: options.dropDuring ?? 'installer install' } : {}),
       };
       const { child, ports } = await startHost(hostOptions);
       children.push(child);
-      if (options.dead.includes(target.id)) child.kill('SIGKILL');
-      return { ...target, ...ports, knownHost: `[127.0.0.1]:${ports.ssh} ${key.public.trim()}` };
+      if (options.dead.includes(id)) child.kill('SIGKILL');
+      return { ports, knownHost: `[127.0.0.1]:${ports.ssh} ${key.public.trim()}` };
     }),
   );
-  writeFileSync(join(options.folder, 'known_hosts'), `${started.map((target) => target.knownHost).join('\n')}\n`);
-  const targets = started.map(({ knownHost: _, ...target }) => target);
-  for (const [file, documents] of Object.entries(labDocuments(options.folder, targets)))
-    writeFileSync(join(options.folder, file), documents.map((document) => stringify(document, { lineWidth: 140 })).join('---\n'));
-  return { folder: options.folder, targets, stop: () => stopAll(children) };
+  writeFileSync(join(options.folder, 'known_hosts'), `${started.map((host) => host.knownHost).join('\n')}\n`);
+  return { ports: started.map((host) => host.ports), stop: () => stopAll(children) };
+}
+
+/** How to log in to the hosts of a lab. */
+export function labLogin(folder: string): Record<string, string> {
+  return { host: '127.0.0.1', user: 'lab', identity: join(folder, 'id_ed25519'), knownHosts: join(folder, 'known_hosts') };
+}
+
+export function writeDocuments(folder: string, files: Record<string, unknown[]>): void {
+  for (const [file, documents] of Object.entries(files))
+    writeFileSync(join(folder, file), documents.map((document) => stringify(document, { lineWidth: 140 })).join('---\n'));
 }
 
 function startHost(options: HostOptions): Promise<{ child: ChildProcess; ports: { ssh: number; http: number } }> {
