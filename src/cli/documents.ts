@@ -9,6 +9,7 @@ import { FaultError, fault } from '../model/fault.ts';
 import { type Problem, problemText } from '../model/problem.ts';
 import { MAX_BYTES } from '../model/source.ts';
 import { nearest } from '../model/suggestion.ts';
+import { PACKS } from '../packs/registry.ts';
 import { plural, type Style } from './style.ts';
 
 const EXTENSIONS = new Set(['.yaml', '.yml', '.json']);
@@ -55,9 +56,37 @@ export function readFiles(paths: readonly string[]): FileBytes[] {
 
 export type Linted = { set: DocumentSet; problems: Problem[]; files: number };
 
-/** Reads and checks documents. `inventory`: files that are an Ansible inventory, whatever their name. */
-export function lint(paths: readonly string[], actions: ActionCatalog, ansible: readonly string[] = []): Linted {
-  const files = [...readFiles(paths.length > 0 ? paths : ['.']), ...readFiles(ansible)];
+export type DocumentSources = {
+  paths: readonly string[];
+  /** Files that are an Ansible inventory, whatever their name. */
+  ansible?: readonly string[] | undefined;
+  /** Packs whose procedures and upgrades come along. */
+  packs?: readonly string[] | undefined;
+  /** Documents that are not in files. */
+  extra?: readonly FileBytes[] | undefined;
+};
+
+/** The folders of the documents of packs. */
+function packFolders(names: readonly string[]): string[] {
+  return names.flatMap((name) => {
+    const pack = PACKS.find((one) => one.name === name);
+    const known = PACKS.map((one) => one.name);
+    const meant = nearest(name, known);
+    if (!pack)
+      throw new FaultError(
+        fault('pack-unknown', name, `there is no pack ${name}`, {
+          expected: known.join(', '),
+          ...(meant === undefined ? {} : { remedy: `Did you mean ${meant}?` }),
+        }),
+      );
+    return [join(pack.folder, 'procedures'), join(pack.folder, 'upgrades')];
+  });
+}
+
+/** Reads and checks documents. */
+export function lint(sources: DocumentSources, actions: ActionCatalog): Linted {
+  const { paths, ansible = [], packs = [], extra = [] } = sources;
+  const files = [...readFiles(paths.length > 0 ? paths : ['.']), ...readFiles(ansible), ...readFiles(packFolders(packs)), ...extra];
   const foreign = new Set(ansible);
   const { set, problems } = loadDocuments(files, actions, (file) => (foreign.has(file.file) ? readAnsibleInventory(file) : undefined));
   return { set, problems, files: files.length };
@@ -67,13 +96,8 @@ export function lint(paths: readonly string[], actions: ActionCatalog, ansible: 
 export class ProblemsPrinted extends Error {}
 
 /** As {@link lint}, but prints problems on stderr and throws where one is an error. */
-export function loadChecked(
-  paths: readonly string[],
-  actions: ActionCatalog,
-  ansible: readonly string[] | undefined,
-  style: Style,
-): DocumentSet {
-  const { set, problems } = lint(paths, actions, ansible);
+export function loadChecked(sources: DocumentSources, actions: ActionCatalog, style: Style): DocumentSet {
+  const { set, problems } = lint(sources, actions);
   for (const problem of problems) process.stderr.write(`${problemText(problem)}\n`);
   const errors = problems.filter((problem) => problem.severity === 'error').length;
   if (errors > 0) {

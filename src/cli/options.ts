@@ -7,6 +7,7 @@ export const dataOption = () => new Option('--data <dir>', 'folder of the databa
 export const jsonOption = () => new Option('--json', 'output for programs');
 export const ansibleOption = () =>
   new Option('--ansible <file...>', 'an Ansible inventory to use as the inventory (INI, YAML, or ansible-inventory --list)');
+export const packOption = () => new Option('--pack <name...>', 'a pack whose procedures and upgrades come along');
 export const upgradeOption = () => new Option('--upgrade <name>', 'which upgrade, where the documents hold several');
 export const keyOption = () => new Option('--key <key>', 'idempotency key: sending the same key twice does it once');
 

@@ -105,8 +105,9 @@ function stageLines(plan: Plan, stage: PlanStage, number: number, style: Style, 
         .join(', then ') + (stage.grouped ? ' groups' : ''),
     );
   }
+  if (stage.live) side('order', `read anew before each target: ${stage.live.by}`);
   const shown = stage.groups.slice(0, NAMES);
-  const serial = stage.width.within === 1 || (!stage.grouped && stageWidth(stage) === 1);
+  const serial = (!stage.live && stage.width.within === 1) || (!stage.grouped && stageWidth(stage) === 1);
   for (const group of shown) {
     const names = Array.from({ length: Math.min(group.count, NAMES) }, (_, index) => targetAt(plan, stage, group.first + index).id);
     side(

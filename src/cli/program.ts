@@ -9,6 +9,7 @@ import { addDocumentCommands } from './commands/documents.ts';
 import { addLabCommand } from './commands/lab.ts';
 import { addPlanCommand } from './commands/plan.ts';
 import { addRunCommands } from './commands/runs.ts';
+import { addTpvmCommand } from './commands/tpvm.ts';
 import { ProblemsPrinted } from './documents.ts';
 import { EXIT, EXIT_HELP, hasKind } from './exit-codes.ts';
 import { print } from './options.ts';
@@ -46,6 +47,7 @@ ${EXIT_HELP}`,
   addRunCommands(program, end);
   addControlCommands(program, end);
   addLabCommand(program, end);
+  addTpvmCommand(program, end);
   addCompletionCommand(program);
   program
     .command('version')

@@ -277,6 +277,9 @@ function risksOf({ hops, standings }: Route, upgrade: Upgrade): { risks: PlanRis
 function undecidedOf(upgrade: Upgrade, steps: readonly PlanStep[], procedures: Record<string, Procedure>): string[] {
   const undecided: string[] = [];
   if (upgrade.window) undecided.push('when targets start: only within the window');
+  for (const step of steps)
+    if (step.kind === 'stage' && step.live)
+      undecided.push(`the order within ${step.name}: it is read from the targets before each of them`);
   for (const name of new Set(steps.flatMap((step) => (step.kind === 'stage' ? [step.procedure] : [])))) {
     const procedure = procedures[name];
     const cases = Object.values(procedure?.cases ?? {});

@@ -13,14 +13,14 @@ import { summarize } from '../../runtime/summary.ts';
 import { listenForControls } from '../control-socket.ts';
 import { drive } from '../drive.ts';
 import { EXIT, EXIT_HELP, exitCodeOf } from '../exit-codes.ts';
-import { ansibleOption, dataOption, jsonOption, print, upgradeOption } from '../options.ts';
+import { ansibleOption, dataOption, jsonOption, packOption, print, upgradeOption } from '../options.ts';
 import { planLines } from '../print-plan.ts';
 import { summaryLines } from '../print-summary.ts';
 import { styleFor } from '../style.ts';
 import { dataFolder, findRun, openForWriting } from '../workspace.ts';
 import { makePlan, type PlanOptions, readPlan } from './plan.ts';
 
-type DriveFlags = { data?: string; json?: boolean; wait?: boolean; yes?: boolean };
+export type DriveFlags = { data?: string; json?: boolean; wait?: boolean; yes?: boolean };
 
 export function addApplyCommands(program: Command, end: (code: number) => void): void {
   program
@@ -35,6 +35,7 @@ export function addApplyCommands(program: Command, end: (code: number) => void):
     .option('--no-wait', 'where a person must decide, end with exit code 4 (default elsewhere)')
     .addOption(upgradeOption())
     .addOption(ansibleOption())
+    .addOption(packOption())
     .option('--observe', 'read the version of every target before planning')
     .addOption(dataOption())
     .addOption(jsonOption())
@@ -74,7 +75,8 @@ export function addApplyCommands(program: Command, end: (code: number) => void):
     });
 }
 
-async function apply(paths: string[], options: PlanOptions & DriveFlags, drivers: OpenDrivers): Promise<number> {
+/** Plans, shows, asks, and carries out; returns the exit code. */
+export async function apply(paths: string[], options: PlanOptions & DriveFlags, drivers: OpenDrivers): Promise<number> {
   const style = styleFor();
   const plan = readPlan(paths, drivers) ?? (await makePlan(paths, options, drivers));
   if (!options.json) for (const line of planLines(plan, style, process.stdout.columns ?? 100)) print(line);

@@ -12,7 +12,7 @@ import { nearest } from '../../model/suggestion.ts';
 import { pathFault } from '../../planning/hops.ts';
 import { lint, loadChecked } from '../documents.ts';
 import { EXIT } from '../exit-codes.ts';
-import { ansibleOption, jsonOption, print, printJson } from '../options.ts';
+import { ansibleOption, jsonOption, packOption, print, printJson } from '../options.ts';
 import { STARTER } from '../starter.ts';
 import { plural, styleFor } from '../style.ts';
 
@@ -32,9 +32,10 @@ export function addDocumentCommands(program: Command, end: (code: number) => voi
     .description('Checks documents, each by itself and all together, and reports every problem at once with file, line and column.')
     .argument('[paths...]', 'files and folders (default: this folder)')
     .addOption(ansibleOption())
+    .addOption(packOption())
     .addOption(jsonOption())
-    .action((paths: string[], options: { json?: boolean; ansible?: string[] }) => {
-      const { set, problems, files } = lint(paths, catalogOf(openDrivers().actions), options.ansible);
+    .action((paths: string[], options: { json?: boolean; ansible?: string[]; pack?: string[] }) => {
+      const { set, problems, files } = lint({ paths, ansible: options.ansible, packs: options.pack }, catalogOf(openDrivers().actions));
       const errors = problems.filter((problem) => problem.severity === 'error').length;
       if (options.json) printJson({ files, errors, warnings: problems.length - errors, problems });
       else {
@@ -83,7 +84,7 @@ export function addDocumentCommands(program: Command, end: (code: number) => voi
     .addOption(jsonOption())
     .action((product: string, paths: string[], options: { from: string; to: string; json?: boolean }) => {
       const style = styleFor();
-      const set = loadChecked(paths, catalogOf(openDrivers().actions), undefined, styleFor(process.stderr));
+      const set = loadChecked({ paths }, catalogOf(openDrivers().actions), styleFor(process.stderr));
       const products = [...new Set(set.releases.map((release) => release.product))];
       if (!products.includes(product)) {
         const meant = nearest(product, products);

@@ -86,4 +86,45 @@ export function addLabCommand(program: Command, end: (code: number) => void): vo
       await running.stop();
       end(0);
     });
+  lab
+    .command('tpvm')
+    .summary('two switches with a TPVM each, XCO and a firmware host')
+    .description(
+      'Starts the lab of the pack tpvm: two switches with a CLI over SSH and a TPVM each, the XCO application with its database, and a firmware host.',
+    )
+    .requiredOption('--dir <dir>', 'where to keep it')
+    .option('--work-ms <ms>', 'how long each piece of work takes', count(0, 3_600_000), 800)
+    .option(
+      '--fail <target:action[:times]>',
+      'upgrade, revert, install of slx-1 or slx-2; check, validate, config, rejoin of xco',
+      gather,
+      [],
+    )
+    .option('--replaced <device>', 'a device that was exchanged', gather, [])
+    .option('--moved <device>', 'a device whose TPVM has an address that XCO does not know', gather, [])
+    .option('--drop <device>', 'cut the connection once, during the upgrade', gather, [])
+    .option('--single', 'XCO on a single node')
+    .addHelpText('after', '\nExample\n  upshift lab tpvm --dir /tmp/tpvm &\n  upshift apply --pack tpvm /tmp/tpvm')
+    .action(
+      async (options: {
+        dir: string;
+        workMs: number;
+        fail: string[];
+        replaced: string[];
+        moved: string[];
+        drop: string[];
+        single?: boolean;
+      }) => {
+        const { startTpvmLab } = await import('../../packs/tpvm/lab.ts');
+        const running = await startTpvmLab({ ...options, folder: options.dir, single: options.single ?? false });
+        print(`two switches, XCO and a firmware host in ${running.folder}`);
+        print('ready');
+        await new Promise<void>((done) => {
+          process.once('SIGINT', () => done());
+          process.once('SIGTERM', () => done());
+        });
+        await running.stop();
+        end(0);
+      },
+    );
 }

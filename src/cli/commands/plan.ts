@@ -1,6 +1,7 @@
 /** `plan`: what would be done, without doing it. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import type { FileBytes } from '../../catalog/document-set.ts';
 import { catalogOf } from '../../drivers/contract.ts';
 import { type OpenDrivers, openDrivers } from '../../drivers/registry.ts';
 import type { Fault } from '../../model/fault.ts';
@@ -10,13 +11,13 @@ import { observeVersions } from '../../runtime/observe-versions.ts';
 import { checkPlan } from '../../runtime/start-run.ts';
 import { chooseUpgrade, loadChecked, ProblemsPrinted } from '../documents.ts';
 import { EXIT } from '../exit-codes.ts';
-import { ansibleOption, dataOption, jsonOption, print, printJson, upgradeOption } from '../options.ts';
+import { ansibleOption, dataOption, jsonOption, packOption, print, printJson, upgradeOption } from '../options.ts';
 import { planLines } from '../print-plan.ts';
 import { faultLines } from '../print-run.ts';
 import { plural, type Style, styleFor } from '../style.ts';
 import { dataFolder, openForReading } from '../workspace.ts';
 
-export type PlanOptions = { data?: string; ansible?: string[]; upgrade?: string; observe?: boolean };
+export type PlanOptions = { data?: string; ansible?: string[]; upgrade?: string; observe?: boolean; pack?: string[]; extra?: FileBytes[] };
 
 export function addPlanCommand(program: Command, end: (code: number) => void): void {
   program
@@ -28,6 +29,7 @@ export function addPlanCommand(program: Command, end: (code: number) => void): v
     .argument('[paths...]', 'files and folders with documents (default: this folder)')
     .addOption(upgradeOption())
     .addOption(ansibleOption())
+    .addOption(packOption())
     .option('--observe', 'read the version of every target first, instead of believing the inventory')
     .option('--out <file>', 'write the plan, to be applied later just as it was shown')
     .addOption(dataOption())
@@ -69,7 +71,7 @@ export function readPlan(paths: readonly string[], drivers: OpenDrivers): Plan |
 export async function makePlan(paths: readonly string[], options: PlanOptions, drivers: OpenDrivers): Promise<Plan> {
   const style = styleFor(process.stderr);
   const actions = catalogOf(drivers.actions);
-  const set = loadChecked(paths, actions, options.ansible, style);
+  const set = loadChecked({ paths, ansible: options.ansible, packs: options.pack, extra: options.extra }, actions, style);
   const upgrade = chooseUpgrade(set, options.upgrade);
   const observed = knownVersions(options);
   if (options.observe) {

@@ -57,6 +57,7 @@ case $1 in
   device-check)
     d=$(device_of "$2"); [ -n "$d" ] || fail "the device $2 is not registered"
     [ -f "$xco/db/$d" ] || fail "the XCO DB has no TPVM configuration for $2"
+    [ "$(cat "$xco/active")" != "$d" ] || fail "$2 is the active node; only the standby node's TPVM may be upgraded"
     left=$(cat "$LAB/faults/check" 2>/dev/null || echo 0)
     [ "$left" -eq 0 ] || { echo $((left - 1)) > "$LAB/faults/check"; fail "the TPVM IP of $2 is none of the XCO peers"; } ;;
   tpvm-validate)
