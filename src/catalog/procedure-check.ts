@@ -1,6 +1,6 @@
 /** Checks a procedure: every outcome leads somewhere, every state can be reached, every way ends. */
 import type { ActionCatalog, ActionDeclaration } from '../model/action.ts';
-import { type Procedure, type State, stepsOf } from '../model/documents/index.ts';
+import { LOST, type Procedure, type State, stepsOf } from '../model/documents/index.ts';
 import type { Path } from '../model/problem.ts';
 import { nearest } from '../model/suggestion.ts';
 import type { Placed, ProblemReport } from './document-set.ts';
@@ -112,7 +112,8 @@ function checkTransitions(
       });
     }
   for (const [outcome, transition] of Object.entries(on)) {
-    if (!outcomes.includes(outcome)) report.unknown(source, [...path, 'on', outcome], `outcome of ${action.name}`, outcome, outcomes);
+    const allowed = action.traits.observable ? [...outcomes, LOST] : outcomes;
+    if (!allowed.includes(outcome)) report.unknown(source, [...path, 'on', outcome], `outcome of ${action.name}`, outcome, allowed);
     const steps = stepsOf(transition);
     const list = Array.isArray(transition);
     steps.forEach((step, index) => {
@@ -122,10 +123,10 @@ function checkTransitions(
       if (step.when !== undefined) checkCondition(report, source, [...at, 'when'], { name: 'step' }, step.when);
       if (step.case !== undefined && !Object.hasOwn(body.cases ?? {}, step.case))
         report.unknown(source, [...at, 'case'], 'case', step.case, Object.keys(body.cases ?? {}));
-      const allowed = body.states[step.to]?.cases;
-      if (step.case !== undefined && allowed && !allowed.includes(step.case))
+      const cases = body.states[step.to]?.cases;
+      if (step.case !== undefined && cases && !cases.includes(step.case))
         report.add(source, [...at, 'case'], `the state ${step.to} is not part of the case ${step.case}`, {
-          expected: `one of ${allowed.join(', ')}`,
+          expected: `one of ${cases.join(', ')}`,
           found: step.case,
         });
       if (step.result !== undefined && !body.states[step.to]?.final)

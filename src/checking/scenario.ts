@@ -41,7 +41,11 @@ function procedure(random: Random, name: string, rollback: string | undefined): 
     states[`s${index}`] = {
       action,
       timeout: '10m',
-      on: { success: next, failure: rollback === undefined && random.chance(0.2) ? 'reverted' : 'bad' },
+      on: {
+        success: next,
+        ...(action === 'sim.seen' && random.chance(0.3) ? { lost: 'bad' } : {}),
+        failure: rollback === undefined && random.chance(0.2) ? 'reverted' : 'bad',
+      },
       ...(action === 'sim.safe' && random.chance(0.5) ? { attempts: 2, delay: '2s' } : {}),
     };
   }

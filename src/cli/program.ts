@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { FaultError } from '../model/fault.ts';
 import { addApplyCommands } from './commands/apply.ts';
+import { addAviCommand } from './commands/avi.ts';
 import { addCompletionCommand } from './commands/completion.ts';
 import { addControlCommands } from './commands/control.ts';
 import { addDocumentCommands } from './commands/documents.ts';
@@ -47,6 +48,7 @@ ${EXIT_HELP}`,
   addRunCommands(program, end);
   addControlCommands(program, end);
   addLabCommand(program, end);
+  addAviCommand(program, end);
   addTpvmCommand(program, end);
   addCompletionCommand(program);
   program

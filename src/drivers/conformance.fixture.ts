@@ -6,7 +6,7 @@ import { mismatches } from '../model/schema-check.ts';
 import { asFailure, asSuccess, callOf, type TestCall, within } from './call.fixture.ts';
 import { type Action, type ActionEnd, actionsOf, type Call, catalogOf, type Driver } from './contract.ts';
 
-export type Given = Partial<Call> & { input: Record<string, unknown> };
+type Given = Partial<Call> & { input: Record<string, unknown> };
 
 /** Ways to call an action; asked for when the test runs, so that servers are up by then. */
 export type ActionCases = {
@@ -29,8 +29,9 @@ const SOON_MS = 4_000;
 const FAULT_EFFECTS = ['retry', 'wait', 'fail', 'operator'];
 const FAULT_OUTCOMES = ['none', 'applied', 'unknown'];
 
-export function conforms(driver: Driver, cases: Record<string, ActionCases>): void {
-  describe(`the driver ${driver.name}`, { concurrency: 1 }, () => {
+/** `concurrency`: how many of the tests may go on at once; one, where they share something that they change. */
+export function conforms(driver: Driver, cases: Record<string, ActionCases>, concurrency = 1): void {
+  describe(`the driver ${driver.name}`, { concurrency }, () => {
     after(() => driver.close());
 
     test('has a case here for each of its actions, named after it, each once', () => {

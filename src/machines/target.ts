@@ -12,7 +12,7 @@
  * - T4 `touched` is true from the first action that was started forwards: what is untouched needs no way back.
  */
 import type { ActionCatalog } from '../model/action.ts';
-import { type Procedure, type State, type Step, stepsOf } from '../model/documents/index.ts';
+import { LOST, type Procedure, type State, type Step, stepsOf } from '../model/documents/index.ts';
 import { durationMs } from '../model/duration.ts';
 import { compileExpression } from '../model/expression.ts';
 import { type Fault, fault } from '../model/fault.ts';
@@ -360,6 +360,9 @@ function onUnknown(
     draft.since = now;
     return changed(draft);
   }
+  // A procedure may say itself what a lost action means.
+  if (ending.kind === 'lost' && state.on?.[LOST] !== undefined)
+    return onOutcome(definition, draft, { ...state, attempts: 1 }, phase, { kind: 'ended', outcome: LOST, fault: ending.fault }, now);
   if (!traits.idempotent || phase.attempt >= MAX_UNKNOWN) return deciding(draft, phase, ending.fault, now);
   // Once at once, for that is what a restart of ours wants; then at the pace of retries.
   return phase.attempt === 1 ? again(draft, state, phase, now) : delayed(draft, state, phase, ending.fault, now);

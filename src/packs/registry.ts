@@ -7,4 +7,4 @@ function entry(name: string): PackEntry {
   return { name, folder: fileURLToPath(new URL(name, import.meta.url)) };
 }
 
-export const PACKS: readonly PackEntry[] = [entry('tpvm')];
+export const PACKS: readonly PackEntry[] = [entry('avi'), entry('tpvm')];

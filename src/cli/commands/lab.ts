@@ -78,14 +78,43 @@ export function addLabCommand(program: Command, end: (code: number) => void): vo
       print(
         `${running.targets.length} hosts in ${running.folder}: ${running.targets.map((target) => `${target.id} (ssh ${target.ssh}, http ${target.http})`).join(', ')}`,
       );
-      print('ready');
-      await new Promise<void>((done) => {
-        process.once('SIGINT', () => done());
-        process.once('SIGTERM', () => done());
-      });
-      await running.stop();
+      await untilStopped(running);
       end(0);
     });
+  lab
+    .command('avi')
+    .summary('three controllers, service engines in groups, and virtual services')
+    .description(
+      'Starts the lab of the pack avi: three controllers that form a cluster with a REST API, engines in two groups, and virtual services that answer over HTTP as long as one of their engines is up.',
+    )
+    .requiredOption('--dir <dir>', 'where to keep it')
+    .option('--work-ms <ms>', 'how long each task takes', count(0, 3_600_000), 250)
+    .option('--reboot-ms <ms>', 'how long a reboot takes', count(0, 3_600_000), 700)
+    .option('--fail <target:TASK[:times]>', 'let a task fail, or with reboot-TASK let the node reboot in the middle of it', gather, [])
+    .option('--drop <engine>', 'cut the connection once, during the upgrade', gather, [])
+    .option('--dead <engine>', 'an engine that is off', gather, [])
+    .option('--bare-metal', 'the controllers are on bare metal: they take controller_docker.tgz')
+    .option('--image <what>', "good, damaged, or engine (an engine image under the controller image's name)", 'good')
+    .addHelpText('after', '\nExample\n  upshift lab avi --dir /tmp/avi &\n  upshift avi upgrade --documents /tmp/avi')
+    .action(
+      async (options: {
+        dir: string;
+        workMs: number;
+        rebootMs: number;
+        fail: string[];
+        drop: string[];
+        dead: string[];
+        bareMetal?: boolean;
+        image: 'good' | 'damaged' | 'engine';
+      }) => {
+        const { startAviLab } = await import('../../packs/avi/lab.ts');
+        const running = await startAviLab({ ...options, folder: options.dir, platform: options.bareMetal ? 'bare-metal' : 'vm' });
+        print(`controllers ${running.controllers.map(({ id, url }) => `${id} ${url}`).join(', ')}`);
+        print(`virtual services ${running.services.map(({ name, url }) => `${name} ${url}`).join(', ')}`);
+        await untilStopped(running);
+        end(0);
+      },
+    );
   lab
     .command('tpvm')
     .summary('two switches with a TPVM each, XCO and a firmware host')
@@ -127,4 +156,14 @@ export function addLabCommand(program: Command, end: (code: number) => void): vo
         end(0);
       },
     );
+}
+
+/** Says that the lab is there, and takes it down on Ctrl-C. */
+async function untilStopped(running: { stop(): Promise<void> }): Promise<void> {
+  print('ready');
+  await new Promise<void>((done) => {
+    process.once('SIGINT', () => done());
+    process.once('SIGTERM', () => done());
+  });
+  await running.stop();
 }

@@ -10,10 +10,10 @@ import { exitOfSignal, type Ran, type RunOptions, type Transport } from '../shel
 const TERM_MS = 3_000;
 
 /** Runs commands with `sh` in a process group of their own, so that they can be ended whole. */
-export const localTransport: Transport = {
+const localTransport: Transport = {
   run(command: string, options: RunOptions): Promise<Ran> {
     return new Promise((resolve) => {
-      if (options.signal.aborted) return resolve({ kind: 'stopped' });
+      if (options.signal.aborted) return resolve({ kind: 'stopped', ended: true });
       const child = spawn('sh', ['-c', command], { detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
       let stopped = false;
       let kill: NodeJS.Timeout | undefined;
@@ -40,7 +40,9 @@ export const localTransport: Transport = {
       child.on('error', (error) =>
         settle({ kind: 'unreachable', fault: fault('spawn-failed', 'sh', `the command cannot be started: ${error.message}`) }),
       );
-      child.on('close', (code, signal) => settle(stopped ? { kind: 'stopped' } : { kind: 'ended', exit: code ?? exitOfSignal(signal) }));
+      child.on('close', (code, signal) =>
+        settle(stopped ? { kind: 'stopped', ended: true } : { kind: 'ended', exit: code ?? exitOfSignal(signal) }),
+      );
     });
   },
 };

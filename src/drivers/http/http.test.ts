@@ -102,7 +102,7 @@ const cases: ActionCases = {
   unreachable: () => ({ input: { url: `http://127.0.0.1:${deadPort}/` } }),
   refused: [{}, { url: '' }, { url: '/', ok: [99] }, { url: '/', headers: { a: 1 } }],
 };
-conforms(httpDriver(), Object.fromEntries(VERBS.map((verb) => [`http.${verb}`, cases])));
+conforms(httpDriver(), Object.fromEntries(VERBS.map((verb) => [`http.${verb}`, cases])), 8);
 
 describe('http', () => {
   const driver = httpDriver();

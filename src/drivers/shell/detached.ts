@@ -26,7 +26,7 @@ import { type Fault, fault } from '../../model/fault.ts';
 import { TAIL_BYTES, Tail } from './tail.ts';
 import type { RunOptions, Transport } from './transport.ts';
 
-export const EXIT_REFUSED = 120;
+const EXIT_REFUSED = 120;
 const EXIT_UNUSABLE = 121;
 
 /** Common to all scripts: $1 is the job's folder below the root. */

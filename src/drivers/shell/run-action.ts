@@ -10,7 +10,7 @@ import { Tail } from './tail.ts';
 import type { Transport } from './transport.ts';
 
 /** How long an observation goes on trying to reach a target that is away. */
-export const GRACE_MS = 5 * 60_000;
+const GRACE_MS = 5 * 60_000;
 const KILL_MS = 10_000;
 /** An observation looks at least so long: the deadline of the work may have passed while Upshift was down. */
 const LOOK_MS = 10_000;
@@ -81,7 +81,7 @@ async function runAttached(transport: Transport, call: Call): Promise<ActionEnd>
     case 'cut':
       return { unknown: ran.fault };
     case 'stopped':
-      return call.signal.aborted ? { unknown: cancelled(call) } : timedOut(call, out.text(), err.text());
+      return call.signal.aborted ? { unknown: cancelled(call) } : timedOut(call, out.text(), err.text(), ran.ended);
   }
 }
 
@@ -100,12 +100,12 @@ function ended(call: Call, exit: number, stdout: string, stderr: string): Action
   };
 }
 
-function timedOut(call: Call, stdout: string, stderr: string): ActionEnd {
+function timedOut(call: Call, stdout: string, stderr: string, ended: boolean): ActionEnd {
   return {
     outcome: 'failure',
     result: { exit: 124, stdout, stderr },
-    fault: fault('timeout', call.subject, 'the command took too long and was ended', {
-      outcome: 'applied',
+    fault: fault('timeout', call.subject, `the command took too long and was ${ended ? 'ended' : 'told to end'}`, {
+      outcome: ended ? 'applied' : 'unknown',
       remedy: 'Give the state a longer `timeout` if that is normal.',
     }),
   };
@@ -150,7 +150,7 @@ async function endOf(transport: Transport, call: Call, end: JobEnd): Promise<Act
     case 'stopped': {
       if (call.signal.aborted) return { unknown: cancelled(call) };
       if (await killJob(transport, call.fence, { signal: call.signal, deadline: Date.now() + KILL_MS }))
-        return timedOut(call, end.output, '');
+        return timedOut(call, end.output, '', true);
       return {
         unknown: fault('not-ended', call.subject, 'the command took too long, and could not be ended: it may still run', {
           effect: 'operator',

@@ -74,7 +74,7 @@ export class ShellHost implements Transport {
         clearTimeout(timer);
         options.signal.removeEventListener('abort', stop);
         this.#followers.delete(child);
-        if (stopped) resolve({ kind: 'stopped' });
+        if (stopped) resolve({ kind: 'stopped', ended: true });
         else resolve(code === null ? { kind: 'cut', fault: CUT } : { kind: 'ended', exit: code });
       });
     });

@@ -9,12 +9,12 @@ export type Ran =
   | { kind: 'unreachable'; fault: Fault }
   /** It was sent, and the connection went before its end. */
   | { kind: 'cut'; fault: Fault }
-  /** It was given up on because the signal was aborted or the deadline passed. */
-  | { kind: 'stopped' };
+  /** It was given up on because the signal was aborted or the deadline passed. `ended`: whether it surely runs no more. */
+  | { kind: 'stopped'; ended: boolean };
 
 export type RunOptions = {
   signal: AbortSignal;
-  /** Ms since the epoch; the command is ended there. */
+  /** Ms since the epoch; the command is told to end there. */
   deadline: number;
   /** How long to go on trying to connect, in ms. */
   patienceMs?: number;

@@ -103,7 +103,7 @@ export function connect(subject: string, settings: SshSettings, options: Connect
       client.on('error', () => {});
       resolve({ ok: true, client });
     });
-    client.on('error', (error: Error & { level?: string; code?: string }) => {
+    client.on('error', (error: SshError) => {
       // What fails with the agent is tried with the next identity.
       if (error.level === 'agent') auth.problems.push(`the agent: ${error.message}`);
       else fail(keyFault ?? connectFault(subject, where, error, tried, auth.problems));
@@ -111,26 +111,34 @@ export function connect(subject: string, settings: SshSettings, options: Connect
     client.on('close', () => fail(keyFault ?? fault('ssh-unreachable', subject, `${where} closed the connection`, { effect: 'retry' })));
     try {
       client.connect(config);
+      // A session is a conversation of short messages; waiting to fill packets makes each take 40 ms longer.
+      client.setNoDelay(true);
     } catch (error) {
       fail(fault('ssh-config', subject, `${where}: ${(error as Error).message}`));
     }
   });
 }
 
-function connectFault(
-  subject: string,
-  where: string,
-  error: Error & { level?: string; code?: string },
-  tried: string[],
-  problems: string[],
-): Fault {
-  if (error.level === 'client-authentication')
+/** An error of ssh2. `code` is a text of the system's, or the number that a host gave as its reason to say goodbye. */
+type SshError = Error & { level?: string; code?: string | number };
+
+function connectFault(subject: string, where: string, error: SshError, tried: string[], problems: string[]): Fault {
+  // A host that says goodbye while we log in has lost patience: each key of an agent is one attempt.
+  const impatient = typeof error.code === 'number' && tried.length > 0;
+  if (error.level === 'client-authentication' || impatient) {
+    const found = [
+      `tried ${[...new Set(tried)].join(', ') || 'nothing'}`,
+      ...(impatient ? [`it said: ${error.message}`] : []),
+      ...problems,
+    ];
     return fault('ssh-auth', subject, `${where} does not let us in`, {
-      found: `tried ${[...new Set(tried)].join(', ') || 'nothing'}${problems.length > 0 ? `; ${problems.join('; ')}` : ''}`,
+      found: found.join('; '),
       remedy: 'Give the right `user` and `identity`, load the key into the agent, or name the passphrase as a secret.',
     });
+  }
   if (error.level === 'client-timeout') return fault('ssh-unreachable', subject, `${where} did not answer in time`, { effect: 'retry' });
-  return fault('ssh-unreachable', subject, `${where} cannot be reached: ${error.code ?? error.message}`, { effect: 'retry' });
+  const why = typeof error.code === 'string' ? error.code : error.message;
+  return fault('ssh-unreachable', subject, `${where} cannot be reached: ${why}`, { effect: 'retry' });
 }
 
 function judgeHostKey(subject: string, settings: SshSettings, known: readonly KnownKey[], key: Buffer): Fault | undefined {

@@ -73,7 +73,7 @@ export class SshPool {
   async #run(subject: string, settings: SshSettings, command: string, options: RunOptions): Promise<Ran> {
     const until = Math.min(options.deadline, Date.now() + (options.patienceMs ?? PATIENCE_MS));
     for (let attempt = 0; ; attempt++) {
-      if (options.signal.aborted) return { kind: 'stopped' };
+      if (options.signal.aborted) return { kind: 'stopped', ended: true };
       if (this.#closed) return { kind: 'unreachable', fault: fault('ssh-closed', subject, 'Upshift is ending') };
       const ran = await this.#attempt(subject, settings, command, options);
       if (ran.kind !== 'unreachable' || ran.fault.effect !== 'retry') return ran;
@@ -85,7 +85,7 @@ export class SshPool {
 
   /** Runs a command once, on the connection there is or on a new one. */
   async #attempt(subject: string, settings: SshSettings, command: string, options: RunOptions): Promise<Ran> {
-    const givenUp = (why: Fault): Ran => (options.signal.aborted ? { kind: 'stopped' } : { kind: 'unreachable', fault: why });
+    const givenUp = (why: Fault): Ran => (options.signal.aborted ? { kind: 'stopped', ended: true } : { kind: 'unreachable', fault: why });
     const host = this.#take(subject, settings);
     try {
       const connected = await before(host.connecting, options);

@@ -49,6 +49,7 @@ export class TestHost {
       this.#sockets.add(socket);
       socket.on('close', () => this.#sockets.delete(socket));
       socket.on('error', () => {});
+      socket.setNoDelay(true);
       (ssh as unknown as { injectSocket(socket: Socket): void }).injectSocket(socket);
     });
   }

@@ -28,7 +28,7 @@ export function runOn(client: Client, subject: string, command: string, options:
     };
     const stop = () => {
       if (channel) end(channel);
-      settle({ kind: 'stopped' });
+      settle({ kind: 'stopped', ended: false });
     };
     let closed = false;
     const onClose = () => {
@@ -60,7 +60,7 @@ export function runOn(client: Client, subject: string, command: string, options:
   });
 }
 
-/** TERM, then KILL. The session is closed either way. */
+/** TERM, then KILL, and the session is closed. OpenSSH passes signals on to anybody but root, and says nothing of it. */
 function end(channel: ClientChannel): void {
   channel.resume();
   channel.stderr.resume();

@@ -109,6 +109,17 @@ describe('ssh', { concurrency: 3 }, () => {
       assert.equal(set.host.seen.most, 8);
     });
 
+    test('a command on an open connection does not wait for packets to be filled', async (t) => {
+      const set = await newSet(t);
+      let fastest = Number.POSITIVE_INFINITY;
+      for (let round = 0; round < 10; round++) {
+        const started = performance.now();
+        asSuccess(await run(set, 'true'));
+        fastest = Math.min(fastest, performance.now() - started);
+      }
+      assert(fastest < 80, `${fastest} ms`);
+    });
+
     test('a command that waits for its turn ends soon when it is aborted, and at its deadline, and was never run', async (t) => {
       const set = await newSet(t);
       const blockers = Array.from({ length: 8 }, () => callOf({ command: 'sleep 300' }, { connect: set.host.connect() }));

@@ -156,6 +156,13 @@ describe('the run machine', () => {
     ['serial in groups, groups in parallel', 4, { groupBy: 'target.labels.group', strategy: { groups: 'all', within: 1 } }, [0, 2], [1]],
     ['one group after the other', 4, { groupBy: 'target.labels.group', strategy: { groups: 1, within: 'all' } }, [0, 1], []],
     ['a canary first', 4, { strategy: { parallel: 'all', waves: [1, 'rest'] } }, [0], [1, 2, 3]],
+    [
+      'a canary group first',
+      4,
+      { groupBy: 'target.labels.group', strategy: { groups: 'all', within: 'all', waves: [1, 'rest'] } },
+      [0, 1],
+      [],
+    ],
     ['a budget narrows what is at once', 5, { strategy: { parallel: 'all' }, budget: { failures: 1 } }, [0, 1], [2]],
     [
       'a budget per group',
@@ -214,6 +221,14 @@ describe('the run machine', () => {
     driven.done(2, 'failed');
     assert.equal(driven.codes, 'xxxwww');
     assert.ok(driven.state.suspended);
+  });
+
+  test('the failure that spends a budget carries out the policy of its stage, and not the one after it', () => {
+    const driven = run(6, { ...serial, budget: { failures: 1 }, onFailure: 'rollback' });
+    driven.done(0, 'failed');
+    assert.equal(driven.at, 'stage');
+    driven.done(1, 'failed');
+    assert.equal(driven.at, 'rolling-back');
   });
 
   test('failed and in flight together never exceed the budget by more than the one that stops it', () => {
@@ -376,7 +391,7 @@ describe('the run machine', () => {
     ['decide where nothing is to be decided', () => {}, { type: 'decide', member: 0, as: 'success' }],
     ['rollback where nothing was done', (driven) => void driven, { type: 'rollback' }],
     ['a second abort', (driven) => driven.order({ type: 'abort' }), { type: 'abort' }],
-    ['retry while paused', (driven) => (driven.done(0, 'failed'), driven.order({ type: 'pause' })), { type: 'retry', member: 0 }],
+    ['retry while paused', (driven) => [driven.done(0, 'failed'), driven.order({ type: 'pause' })], { type: 'retry', member: 0 }],
     ['retry of a check where none has failed', () => {}, { type: 'retry' }],
   ];
   for (const [what, prepare, body] of REFUSED)

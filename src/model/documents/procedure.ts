@@ -19,6 +19,9 @@ export const transition = s.union([s.string({ minLength: 1, expected: 'a state' 
 });
 export type Transition = s.Static<typeof transition>;
 
+/** An outcome that every observable action may end with: it began, and was gone without a trace. Without a next state a person decides. */
+export const LOST = 'lost';
+
 /** The steps of a transition, in the order they are tried. */
 export function stepsOf(transition: Transition): Step[] {
   if (typeof transition === 'string') return [{ to: transition }];
@@ -46,7 +49,9 @@ export const state = s.object({
       'Outcomes of this state beyond those of the action: each label with the condition over `result` that means it; the first that holds.',
   }),
   save: s.optional(s.record(expression), { description: 'Values kept for later states as values.NAME, from `result`.' }),
-  on: s.optional(s.record(transition), { description: 'For each outcome the state that follows.' }),
+  on: s.optional(s.record(transition), {
+    description: 'For each outcome the state that follows; `lost` (begun, and gone without a trace) may be left to a person.',
+  }),
   final: s.optional(s.boolean()),
   result: s.optional(result),
   message: s.optional(text),

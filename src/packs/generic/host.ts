@@ -28,7 +28,7 @@ export type HostOptions = {
 type Ports = { ssh: number; http: number };
 
 export class LabHost {
-  readonly #options: HostOptions;
+  protected readonly options: HostOptions;
   readonly #connections = new Set<Connection>();
   readonly #children = new Set<ChildProcess>();
   #ssh: InstanceType<typeof ssh2.Server> | undefined;
@@ -37,21 +37,21 @@ export class LabHost {
   #rebooting = false;
 
   constructor(options: HostOptions) {
-    this.#options = options;
+    this.options = options;
   }
 
   /** Starts serving; the ports are chosen by the system the first time and kept from then on. */
   async boot(ports: Ports = { ssh: 0, http: 0 }): Promise<Ports> {
-    writeFileSync(this.#path('boot_id'), `${randomUUID()}\n`);
-    const next = this.#read('next');
+    writeFileSync(this.path('boot_id'), `${randomUUID()}\n`);
+    const next = this.read('next');
     if (next !== '') {
-      writeFileSync(this.#path('previous'), this.#read('version'));
-      writeFileSync(this.#path('version'), next);
-      rmSync(this.#path('next'));
+      writeFileSync(this.path('previous'), this.read('version'));
+      writeFileSync(this.path('version'), next);
+      rmSync(this.path('next'));
     }
-    this.#http = createServer((request, response) => this.#serve(request, response));
+    this.#http = createServer((request, response) => this.serve(request, response));
     await listen(this.#http, ports.http);
-    this.#ssh = new ssh2.Server({ hostKeys: [this.#options.hostKey], ident: 'upshift-lab' }, (connection) => this.#accept(connection));
+    this.#ssh = new ssh2.Server({ hostKeys: [this.options.hostKey], ident: 'upshift-lab' }, (connection) => this.#accept(connection));
     await listen(this.#ssh as unknown as Server, ports.ssh);
     return { ssh: portOf(this.#ssh as unknown as Server), http: portOf(this.#http) };
   }
@@ -67,7 +67,7 @@ export class LabHost {
     for (const connection of this.#connections) (connection as unknown as { _sock?: { destroy(): void } })._sock?.destroy();
     this.#http.closeAllConnections();
     await Promise.all([close(this.#http), close(this.#ssh as unknown as Server)]);
-    await new Promise((done) => setTimeout(done, this.#options.rebootMs));
+    await new Promise((done) => setTimeout(done, this.options.rebootMs));
     this.note(fence, 'reboot', 'end', 'success');
     await this.boot(ports);
     this.#rebooting = false;
@@ -80,31 +80,31 @@ export class LabHost {
 
   /** Writes a line of the ledger: what was really done here. */
   note(fence: string, action: string, phase: 'begin' | 'end' | 'killed', outcome: string | null): void {
-    appendFileSync(this.#path('ledger.jsonl'), `${JSON.stringify({ at: new Date().toISOString(), fence, action, phase, outcome })}\n`);
+    appendFileSync(this.path('ledger.jsonl'), `${JSON.stringify({ at: new Date().toISOString(), fence, action, phase, outcome })}\n`);
   }
 
-  #path(name: string): string {
-    return join(this.#options.folder, name);
+  protected path(name: string): string {
+    return join(this.options.folder, name);
   }
 
-  #read(name: string): string {
-    return existsSync(this.#path(name)) ? readFileSync(this.#path(name), 'utf8').trim() : '';
+  protected read(name: string): string {
+    return existsSync(this.path(name)) ? readFileSync(this.path(name), 'utf8').trim() : '';
   }
 
   #lastFence(): string {
-    return this.#read('reboot_fence');
+    return this.read('reboot_fence');
   }
 
   /** What a power cycle does to processes; what had begun and not ended is on record as killed. */
   #killEverything(): void {
     for (const child of this.#children) killGroup(child.pid);
-    for (const file of globSync(this.#path('home/.upshift/jobs/*/*/*/pid'))) {
+    for (const file of globSync(this.path('home/.upshift/jobs/*/*/*/pid'))) {
       // A number of an earlier boot may belong to any process of this machine by now.
-      const current = readFileSync(join(file, '../boot'), 'utf8').trim() === this.#read('boot_id');
+      const current = readFileSync(join(file, '../boot'), 'utf8').trim() === this.read('boot_id');
       if (current && !existsSync(join(file, '../exit'))) killGroup(Number(readFileSync(file, 'utf8')));
     }
     const open = new Map<string, { fence: string; action: string }>();
-    for (const line of this.#read('ledger.jsonl').split('\n').filter(Boolean)) {
+    for (const line of this.read('ledger.jsonl').split('\n').filter(Boolean)) {
       const { fence, action, phase } = JSON.parse(line) as { fence: string; action: string; phase: string };
       if (phase === 'begin') open.set(`${fence} ${action}`, { fence, action });
       else open.delete(`${fence} ${action}`);
@@ -117,7 +117,7 @@ export class LabHost {
     (connection as unknown as { setNoDelay(on: boolean): void }).setNoDelay(true);
     connection.on('close', () => this.#connections.delete(connection));
     connection.on('error', () => {});
-    const allowed = ssh2.utils.parseKey(this.#options.authorizedKey);
+    const allowed = ssh2.utils.parseKey(this.options.authorizedKey);
     connection.on('authentication', (context) => {
       if (context.method !== 'publickey' || allowed instanceof Error) return context.reject(['publickey']);
       const key = Array.isArray(allowed) ? allowed[0] : allowed;
@@ -133,16 +133,16 @@ export class LabHost {
   }
 
   #exec(connection: Connection, channel: ServerChannel, command: string): void {
-    const { folder, installMs } = this.#options;
+    const { folder, installMs } = this.options;
     const child = spawn('sh', ['-c', command], {
-      cwd: this.#path('home'),
+      cwd: this.path('home'),
       detached: true,
       env: {
-        PATH: `${this.#path('bin')}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`,
-        HOME: this.#path('home'),
-        UPSHIFT_BOOT_ID: this.#path('boot_id'),
+        PATH: `${this.path('bin')}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`,
+        HOME: this.path('home'),
+        UPSHIFT_BOOT_ID: this.path('boot_id'),
         LAB: folder,
-        LAB_ID: this.#options.id,
+        LAB_ID: this.options.id,
         LAB_ROOT: join(folder, '../..'),
         LAB_PID: String(process.pid),
         LAB_SECONDS: String(installMs / 1000),
@@ -162,29 +162,30 @@ export class LabHost {
       else channel.exit(code ?? 0);
       channel.end();
     });
-    const { drop } = this.#options;
+    const { drop } = this.options;
     if (drop !== undefined && !this.#dropped && command.includes(drop)) {
       this.#dropped = true;
       setTimeout(() => (connection as unknown as { _sock?: { destroy(): void } })._sock?.destroy(), installMs / 2);
     }
   }
 
-  #serve(request: IncomingMessage, response: ServerResponse): void {
+  /** Answers over HTTP. A product's own hosts answer more. */
+  protected serve(request: IncomingMessage, response: ServerResponse): void {
     request.resume();
     const answer = (status: number, body: unknown) =>
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-    const frozen = this.#read('frozen');
+    const frozen = this.read('frozen');
     const fence = String(request.headers['upshift-fence'] ?? '');
     const route = `${request.method} ${request.url}`;
-    if (route === 'GET /version') answer(200, { id: this.#options.id, version: this.#read('version'), boot: this.#read('boot_id') });
+    if (route === 'GET /version') answer(200, { id: this.options.id, version: this.read('version'), boot: this.read('boot_id') });
     else if (route === 'GET /freeze') answer(200, { frozen: frozen !== '' });
     else if (route === 'PUT /freeze') {
       if (frozen === '') this.note(fence, 'freeze', 'end', 'success');
-      writeFileSync(this.#path('frozen'), 'yes');
+      writeFileSync(this.path('frozen'), 'yes');
       answer(200, { frozen: true });
     } else if (route === 'DELETE /freeze') {
       if (frozen !== '') this.note(fence, 'thaw', 'end', 'success');
-      rmSync(this.#path('frozen'), { force: true });
+      rmSync(this.path('frozen'), { force: true });
       answer(200, { frozen: false });
     } else if (route === 'PUT /config') answer(frozen === '' ? 200 : 423, { ok: frozen === '' });
     else answer(404, { error: `no ${route}` });

@@ -30,7 +30,7 @@ export type Lab = { folder: string; targets: LabTarget[]; stop(): Promise<void> 
 
 /** `target:action:times` in its parts. */
 export function parseFault(text: string): { target: string; action: string; times: number } | undefined {
-  const match = /^([^:]+):([a-z]+)(?::(\d+))?$/.exec(text);
+  const match = /^([^:]+):([A-Za-z_-]+)(?::(\d+))?$/.exec(text);
   return match ? { target: match[1] as string, action: match[2] as string, times: Number(match[3] ?? 1) } : undefined;
 }
 
@@ -65,7 +65,7 @@ export async function startLab(given: LabOptions): Promise<Lab> {
 
 export type Ports = { ssh: number; http: number };
 export type HostsOptions = Pick<LabOptions, 'folder' | 'installMs' | 'rebootMs' | 'slow' | 'drop' | 'dead' | 'fail'> & {
-  hosts: { id: string; version: string; commands?: Record<string, string> }[];
+  hosts: { id: string; version: string; commands?: Record<string, string>; process?: URL }[];
   /** The action during which `drop` cuts the connection; default install. */
   dropDuring?: string;
 };
@@ -79,7 +79,7 @@ export async function startHosts(options: HostsOptions): Promise<{ ports: Ports[
   writeFileSync(`${identity}.pub`, client.public);
   const children: ChildProcess[] = [];
   const started = await Promise.all(
-    options.hosts.map(async ({ id, version, commands }) => {
+    options.hosts.map(async ({ id, version, commands, process }) => {
       const folder = join(options.folder, 'targets', id);
       const faults = Object.fromEntries(
         options.fail.flatMap((text) => {
@@ -98,7 +98,7 @@ export async function startHosts(options: HostsOptions): Promise<{ ports: Ports[
         rebootMs: options.rebootMs,
         ...(options.drop.includes(id) ? { drop: options.dropDuring ?? 'installer install' } : {}),
       };
-      const { child, ports } = await startHost(hostOptions);
+      const { child, ports } = await startHost(hostOptions, process);
       children.push(child);
       if (options.dead.includes(id)) child.kill('SIGKILL');
       return { ports, knownHost: `[127.0.0.1]:${ports.ssh} ${key.public.trim()}` };
@@ -118,9 +118,12 @@ export function writeDocuments(folder: string, files: Record<string, unknown[]>)
     writeFileSync(join(folder, file), documents.map((document) => stringify(document, { lineWidth: 140 })).join('---\n'));
 }
 
-function startHost(options: HostOptions): Promise<{ child: ChildProcess; ports: { ssh: number; http: number } }> {
+function startHost(
+  options: HostOptions,
+  process = new URL('host-process.ts', import.meta.url),
+): Promise<{ child: ChildProcess; ports: { ssh: number; http: number } }> {
   return new Promise((done, fail) => {
-    const child = fork(fileURLToPath(new URL('host-process.ts', import.meta.url)), [], {
+    const child = fork(fileURLToPath(process), [], {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       // Not those of a test runner: they would make SIGUSR2, which is our reboot, write a report.
       execArgv: ['--disable-warning=ExperimentalWarning'],
