@@ -1,26 +1,66 @@
 /**
- * The main job: a lab of hosts behind controllers, an upgrade of all of them, and what came of it.
+ * The main job: a lab of real processes, an upgrade of all of them, and what came of it.
  *
- *     npm start                 run it; in a terminal the lab stays up afterwards, to look around
- *     npm start -- --exit       end with the run's exit code
- *     npm start -- --kill       kill the orchestrator midway (kill -9), start it again, and show that nothing was done twice
+ *     npm start                       the Avi lab: controllers, service engines, virtual services
+ *     npm start -- --pack tpvm        two switches with a TPVM each; --pack generic: hosts behind controllers
+ *     npm start -- --exit             end with the run's exit code; else, in a terminal, the lab stays up afterwards, to look around
+ *     npm start -- --kill             kill the orchestrator midway (kill -9), start it again, and show that nothing was done twice
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { AVI_LAB, startAviLab } from '../src/packs/avi/lab.ts';
 import { startLab } from '../src/packs/generic/lab.ts';
+import { startTpvmLab, TPVM_LAB } from '../src/packs/tpvm/lab.ts';
 
 const UPSHIFT = fileURLToPath(new URL('../bin/upshift', import.meta.url));
 const KNOWN = ['--exit', '--kill'];
 
-const flags = new Set(process.argv.slice(2));
-for (const flag of flags)
-  if (!KNOWN.includes(flag)) {
-    console.error(`npm start: unknown flag ${flag}; there are ${KNOWN.join(', ')}`);
-    process.exit(1);
-  }
+type Job = {
+  what: string;
+  start(folder: string): Promise<{ stop(): Promise<void> }>;
+  apply(folder: string): string[];
+  killAt: { prefix: string; action: string };
+};
+
+const JOBS: Record<string, Job> = {
+  avi: {
+    what: 'three controllers, six service engines in two groups, and four virtual services',
+    start: (folder) => startAviLab({ ...AVI_LAB, folder, workMs: 300, rebootMs: 900 }),
+    apply: (folder) => ['avi', 'upgrade', '--documents', folder, '--yes'],
+    killAt: { prefix: 'se-', action: 'SE_UPGRADE' },
+  },
+  tpvm: {
+    what: 'two switches with a TPVM each, XCO and a firmware host',
+    start: (folder) => startTpvmLab({ ...TPVM_LAB, folder, workMs: 1500 }),
+    apply: (folder) => ['apply', '--pack', 'tpvm', folder, '--yes'],
+    killAt: { prefix: 'slx-', action: 'upgrade' },
+  },
+  generic: {
+    what: 'two controllers, and six hosts in two groups behind them',
+    start: (folder) =>
+      startLab({ folder, hosts: 6, controllers: 2, groups: 2, installMs: 1200, rebootMs: 700, slow: [], drop: [], dead: [], fail: [] }),
+    apply: (folder) => ['apply', folder, '--yes'],
+    killAt: { prefix: 'se-', action: 'install' },
+  },
+};
+
+const words = process.argv.slice(2);
+const named = words.indexOf('--pack');
+const pack = named < 0 ? 'avi' : (words.splice(named, 2)[1] ?? '');
+const flags = new Set(words);
+const unknown = [...flags].filter((flag) => !KNOWN.includes(flag));
+const job = JOBS[pack];
+if (!job || unknown.length > 0) {
+  console.error(
+    job
+      ? `npm start: unknown flag ${unknown.join(', ')}; there are ${KNOWN.join(', ')} and --pack NAME`
+      : `npm start: there is no lab ${pack}; there are ${Object.keys(JOBS).join(', ')}`,
+  );
+  process.exit(1);
+}
 
 const folder = mkdtempSync(join(tmpdir(), 'upshift-start-'));
 const data = join(folder, 'data');
@@ -57,19 +97,17 @@ function ledgers(): Map<string, Entry[]> {
   );
 }
 
-/** Whether some target of the last stage is in the middle of installing. */
-function inTheMiddle(): boolean {
-  for (const [id, entries] of ledgers()) {
-    const last = entries.at(-1);
-    if (id.startsWith('se-') && last?.action === 'install' && last.phase === 'begin') return true;
-  }
-  return false;
+/** Whether some target is in the middle of what the job is to be killed at. */
+function inTheMiddle({ prefix, action }: Job['killAt']): boolean {
+  return [...ledgers()].some(
+    ([id, entries]) => id.startsWith(prefix) && entries.at(-1)?.action === action && entries.at(-1)?.phase === 'begin',
+  );
 }
 
-async function killMidway(): Promise<void> {
-  while (child?.exitCode === null && !inTheMiddle()) await new Promise((next) => setTimeout(next, 50));
+async function killMidway(at: Job['killAt']): Promise<void> {
+  while (child?.exitCode === null && !inTheMiddle(at)) await new Promise((next) => setTimeout(next, 50));
   if (child?.exitCode !== null) return;
-  await new Promise((next) => setTimeout(next, 300));
+  await new Promise((next) => setTimeout(next, 150));
   child.kill('SIGKILL');
 }
 
@@ -78,7 +116,8 @@ function proof(): boolean {
   console.log('\nWhat was really done, from the ledgers of the targets:');
   let twice = 0;
   for (const [id, entries] of ledgers()) {
-    const begun = entries.filter((entry) => entry.phase === 'begin' && (entry.action === 'install' || entry.action === 'reboot'));
+    const begun = entries.filter((entry) => entry.phase === 'begin');
+    if (begun.length === 0) continue;
     const counts = new Map<string, number>();
     for (const { action } of begun) counts.set(action, (counts.get(action) ?? 0) + 1);
     twice += [...counts.values()].filter((count) => count > 1).length;
@@ -88,27 +127,16 @@ function proof(): boolean {
   return twice === 0;
 }
 
-const lab = await startLab({
-  folder,
-  hosts: 6,
-  controllers: 2,
-  groups: 2,
-  installMs: 1200,
-  rebootMs: 700,
-  slow: [],
-  drop: [],
-  dead: [],
-  fail: [],
-});
-console.log(`A lab of ${lab.targets.length} hosts in ${folder}: 2 controllers, and 6 hosts in 2 groups behind them.\n`);
+const lab = await job.start(folder);
+console.log(`A lab in ${folder}: ${job.what}.\n`);
 let code: number;
-const first = upshift('apply', folder, '--yes');
+const first = upshift(...job.apply(folder));
 if (flags.has('--kill')) {
-  await killMidway();
+  await killMidway(job.killAt);
   code = await first;
   if (code === 137) {
     console.log(
-      `${process.stdout.isTTY ? '\x1b[?25h' : ''}\n✂ The orchestrator was killed (kill -9) while hosts were installing. Starting it again.\n`,
+      `${process.stdout.isTTY ? '\x1b[?25h' : ''}\n✂ The orchestrator was killed (kill -9) in the middle of its work. Starting it again.\n`,
     );
     code = await upshift('resume');
   }
@@ -119,8 +147,7 @@ if (process.stdout.isTTY && !flags.has('--exit') && code === 0) {
   console.log(`\nThe lab stays up. From another terminal, in this folder:
   export UPSHIFT_DATA=${data}
   bin/upshift show --all           what was done
-  bin/upshift show last se-2       one target, with its output
-  bin/upshift plan ${folder}
+  bin/upshift show last TARGET     one target, with its output
 Ctrl-C ends it.`);
   await new Promise<void>((done) => process.once('SIGINT', () => done()));
 }
