@@ -90,7 +90,10 @@ export async function startAviLab(given: AviLabOptions): Promise<AviLab> {
   const fronts = await Promise.all(
     VIRTUAL_SERVICES.map((service) => startFront(service.engines.map((id) => (ports.get(id) as Ports).http))),
   );
-  writeDocuments(options.folder, documents(options.folder, ports));
+  writeDocuments(
+    options.folder,
+    aviDocuments(options.folder, (id) => ports.get(id) as Ports),
+  );
   return {
     folder: options.folder,
     services: VIRTUAL_SERVICES.map(({ name }, index) => ({
@@ -152,8 +155,9 @@ function startFront(engines: readonly number[]): Promise<Server> {
   return new Promise((done) => server.listen(0, '127.0.0.1', () => done(server)));
 }
 
-function documents(folder: string, ports: ReadonlyMap<string, Ports>): Record<string, unknown[]> {
-  const connect = (id: string) => ({ ssh: { port: ports.get(id)?.ssh }, http: { url: `http://127.0.0.1:${ports.get(id)?.http}` } });
+/** The lab's inventory and releases. `portsOf`: where a node answers. */
+export function aviDocuments(folder: string, portsOf: (id: string) => Ports): Record<string, unknown[]> {
+  const connect = (id: string) => ({ ssh: { port: portsOf(id).ssh }, http: { url: `http://127.0.0.1:${portsOf(id).http}` } });
   return {
     'inventory.yaml': [
       {

@@ -63,32 +63,10 @@ export async function startTpvmLab(given: TpvmLabOptions): Promise<TpvmLab> {
     hosts: ids.map((id) => ({ id, version: '4.5.0', commands: id.startsWith('slx') ? { slx: SLX } : { xco: XCO } })),
   });
   for (const device of DEVICES) prepareDevice(options, device);
-  const at = (id: string) => ({ ssh: { port: hosts.ports[ids.indexOf(id)]?.ssh } });
-  writeDocuments(options.folder, {
-    'inventory.yaml': [
-      {
-        kind: 'Inventory',
-        name: 'the TPVM lab',
-        defaults: { connect: { ssh: labLogin(options.folder) } },
-        targets: [
-          ...DEVICES.map(({ id, ip }) => ({ id, product: 'xco-tpvm', version: '4.5.0', vars: { ip }, connect: at(id) })),
-          { id: 'xco', product: 'xco', connect: at('xco') },
-          { id: 'firmware', product: 'firmware-host', connect: at('firmware') },
-        ],
-        services: [{ name: 'xco', title: 'XCO', on: DEVICES.map((device) => device.id), needs: 1 }],
-      },
-    ],
-    'release.yaml': [
-      { kind: 'Release', product: 'xco-tpvm', version: '4.5.0' },
-      {
-        kind: 'Release',
-        product: 'xco-tpvm',
-        version: '4.6.0',
-        from: [{ versions: '4.5.*' }],
-        artifacts: { tpvm: { name: 'tpvm-4.6.0.qcow2' } },
-      },
-    ],
-  });
+  writeDocuments(
+    options.folder,
+    tpvmDocuments(options.folder, (id) => hosts.ports[ids.indexOf(id)]?.ssh ?? 0),
+  );
   return { folder: options.folder, stop: hosts.stop };
 }
 
@@ -117,4 +95,34 @@ function prepareDevice(options: TpvmLabOptions, device: (typeof DEVICES)[number]
   if (!options.replaced.includes(device.id)) return;
   for (const name of ['tpvm.config', 'tpvm.version']) rmSync(join(folder, name));
   writeFileSync(join(folder, 'tpvm.state'), 'absent\n');
+}
+
+/** The lab's inventory and releases. `portOf`: where a host's SSH server listens. */
+export function tpvmDocuments(folder: string, portOf: (id: string) => number): Record<string, unknown[]> {
+  const at = (id: string) => ({ ssh: { port: portOf(id) } });
+  return {
+    'inventory.yaml': [
+      {
+        kind: 'Inventory',
+        name: 'the TPVM lab',
+        defaults: { connect: { ssh: labLogin(folder) } },
+        targets: [
+          ...DEVICES.map(({ id, ip }) => ({ id, product: 'xco-tpvm', version: '4.5.0', vars: { ip }, connect: at(id) })),
+          { id: 'xco', product: 'xco', connect: at('xco') },
+          { id: 'firmware', product: 'firmware-host', connect: at('firmware') },
+        ],
+        services: [{ name: 'xco', title: 'XCO', on: DEVICES.map((device) => device.id), needs: 1 }],
+      },
+    ],
+    'release.yaml': [
+      { kind: 'Release', product: 'xco-tpvm', version: '4.5.0' },
+      {
+        kind: 'Release',
+        product: 'xco-tpvm',
+        version: '4.6.0',
+        from: [{ versions: '4.5.*' }],
+        artifacts: { tpvm: { name: 'tpvm-4.6.0.qcow2' } },
+      },
+    ],
+  };
 }
