@@ -112,6 +112,12 @@ function checkStage(
       expected: 'groups and within',
       ofKey: true,
     });
+  if (stage.budget && stage.onFailure === 'continue')
+    report.add(source, [...path, 'budget'], 'a budget has no effect where failures are passed over', {
+      expected: 'no budget, or another onFailure',
+      ofKey: true,
+      severity: 'warning',
+    });
   if (stage.groupBy === undefined && stage.budget?.per === 'group')
     report.add(source, [...path, 'budget', 'per'], 'a budget per group needs groupBy');
   if (strategy.live) {

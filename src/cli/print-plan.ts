@@ -27,7 +27,8 @@ export function planLines(plan: Plan, style: Style, columns = 100): string[] {
     say(line);
   say();
   if (plan.steps.length === 0) {
-    say(style.green('Nothing to do: every target is where it should be.'));
+    say(style.green(plan.notes.length > 0 ? 'Nothing to do.' : 'Nothing to do: every target is where it should be.'));
+    for (const note of plan.notes) for (const line of bullets(`${style.cyan('Note')} ${note}`, columns)) say(line);
     return lines;
   }
   for (const line of stepLines(plan, style, columns)) say(line);
@@ -125,19 +126,18 @@ function stageLines(plan: Plan, stage: PlanStage, number: number, style: Style, 
 }
 
 function widthText(stage: PlanStage): string {
-  if (!stage.grouped)
-    return stage.width.within >= stage.order.length
-      ? stage.order.length === 1
-        ? 'alone'
-        : 'all at once'
-      : stage.width.within === 1
-        ? 'one at a time'
-        : `${stage.width.within} at a time`;
+  const most = stageWidth(stage);
+  if (!stage.grouped) {
+    if (stage.order.length === 1) return 'alone';
+    const byBudget = most < stage.width.within ? ' by its budget' : '';
+    return most >= stage.order.length ? 'all at once' : most === 1 ? `one at a time${byBudget}` : `${most} at a time${byBudget}`;
+  }
   const groups =
     stage.width.groups >= stage.groups.length
       ? `all ${stage.groups.length} groups at once`
       : `${plural(stage.width.groups, 'group')} of ${stage.groups.length} at a time`;
-  return `${groups}, ${stage.width.within} within each`;
+  const total = most < stage.width.groups * stage.width.within ? `, at most ${most} in all` : '';
+  return `${groups}, ${stage.width.within} within each${total}`;
 }
 
 function failureText(stage: PlanStage): string {
@@ -166,7 +166,9 @@ function impactLines(plan: Plan, style: Style): string[] {
     const name = service.title ?? service.name;
     if (impacts.length === 0) rows.push(['', name, style.green('not touched')]);
     for (const impact of impacts) {
-      const stage = plan.steps[impact.step]?.name ?? '';
+      const step = plan.steps[impact.step];
+      const hop = step?.kind === 'stage' && step.hop !== undefined && plan.hops.length > 1 ? ` (hop ${step.hop + 1})` : '';
+      const stage = `${step?.name ?? ''}${hop}`;
       const numbers = `${impact.up} of ${service.on.length} up, needs ${impact.needs}`;
       const failures =
         impact.upAfterFailures < impact.needs && impact.effect !== 'down'

@@ -32,7 +32,7 @@ export function addCompletionCommand(program: Command): void {
     .argument('<shell>', Object.keys(SCRIPTS).join(', '))
     .addHelpText('after', '\nIn ~/.bashrc:  source <(upshift completion bash)')
     .action((shell: string) => {
-      const script = SCRIPTS[shell];
+      const script = Object.hasOwn(SCRIPTS, shell) ? SCRIPTS[shell] : undefined;
       if (script === undefined)
         throw new FaultError(
           fault('shell-unknown', shell, `there is no completion for ${shell}`, { expected: Object.keys(SCRIPTS).join(', ') }),

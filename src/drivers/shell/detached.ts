@@ -15,6 +15,7 @@
  * Invariants
  * - D1 A fence is started at most once: making its folder is atomic, and a second start is refused (exit code 120).
  * - D2 `absent` is said only when the job can no longer begin: the observer holds `go`, or made the folder itself.
+ * - D4 The folder is on the disk before the job begins: a power cut of the target cannot make it look absent afterwards.
  * - D3 Jobs of earlier visits of the same member are removed when a later one starts: their results are durable by then. What is left
  *      of runs that have started nothing for a week is removed.
  * - D4 The command runs as if it had been typed: with the umask of the login, whatever the wrapper uses for its own files.
@@ -83,6 +84,8 @@ umask 077
 mkdir -p "\${d%/*}" 2>/dev/null || { echo "unusable" >&2; exit ${EXIT_UNUSABLE}; }
 if ! mkdir "$d" 2>/dev/null; then echo "refused" >&2; exit ${EXIT_REFUSED}; fi
 boot_id > "$d/boot" && printf '%s\\n' "$2" > "$d/command" || { echo "unusable" >&2; exit ${EXIT_UNUSABLE}; }
+# On the disk before anything runs: a power cut must not make what ran look as if it never had.
+sync "$d/boot" "$d/command" "$d" "\${d%/*}" "\${d%/*/*}" "$root" 2>/dev/null || sync
 job='
   trap "" HUP
   mkdir "$1/go" 2>/dev/null || exit 0
