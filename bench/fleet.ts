@@ -13,8 +13,8 @@ import { SqliteStore } from '../src/runtime/embedded/sqlite-store.ts';
 import { RunLoop } from '../src/runtime/loop.ts';
 import type { Executor } from '../src/runtime/ports.ts';
 
-/** A plan over `count` targets whose procedure has `states` states. */
-export function fleetPlan(count: number, states: number, stage: Partial<Stage> = {}): Plan {
+/** A plan over `count` targets whose procedure has `states` states. Targets are labelled with groups of `groupSize`. */
+export function fleetPlan(count: number, states: number, stage: Partial<Stage> = {}, groupSize = 10): Plan {
   const procedure: Procedure = {
     kind: 'Procedure',
     name: 'p',
@@ -40,7 +40,7 @@ export function fleetPlan(count: number, states: number, stage: Partial<Stage> =
       id: `t-${index}`,
       product: 'p',
       version: '1',
-      labels: { group: `g${Math.floor(index / 10)}` },
+      labels: { group: `g${Math.floor(index / groupSize)}` },
     })),
     services: [],
     releases: [

@@ -4,7 +4,7 @@ import { compileExpression, compileTemplate, type Expression, type ExpressionPro
 import { foundText, type Path } from '../model/problem.ts';
 import { mismatches } from '../model/schema-check.ts';
 import type { SourceDocument } from '../model/source.ts';
-import type { ProblemReport } from './document-set.ts';
+import type { ProblemReport } from './problem-report.ts';
 
 /** Names that an expression may use as `params.NAME` and `secrets.NAME`; where one is left out, any will do. */
 export type KnownNames = { params?: ReadonlySet<string>; secrets?: ReadonlySet<string> };

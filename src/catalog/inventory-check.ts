@@ -2,8 +2,8 @@
 import type { Inventory, Service, Target } from '../model/documents/index.ts';
 import type { Path } from '../model/problem.ts';
 import type { SourceDocument } from '../model/source.ts';
-import type { Placed, ProblemReport } from './document-set.ts';
 import { checkTemplates } from './expression-check.ts';
+import type { Placed, ProblemReport } from './problem-report.ts';
 
 /** The targets of all inventories with their defaults filled in, and the services. O(targets). */
 export function checkInventories(inventories: Placed<Inventory>[], report: ProblemReport): { targets: Target[]; services: Service[] } {

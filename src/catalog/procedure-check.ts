@@ -3,8 +3,8 @@ import type { ActionCatalog, ActionDeclaration } from '../model/action.ts';
 import { LOST, type Procedure, type State, stepsOf } from '../model/documents/index.ts';
 import type { Path } from '../model/problem.ts';
 import { nearest } from '../model/suggestion.ts';
-import type { Placed, ProblemReport } from './document-set.ts';
 import { checkAction, checkCondition, checkExpression, checkTemplates } from './expression-check.ts';
+import type { Placed, ProblemReport } from './problem-report.ts';
 
 export function checkProcedure(
   placed: Placed<Procedure>,

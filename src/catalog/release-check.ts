@@ -2,8 +2,8 @@
 import type { Release } from '../model/documents/index.ts';
 import { foundText } from '../model/problem.ts';
 import { nearest } from '../model/suggestion.ts';
-import type { Placed, ProblemReport } from './document-set.ts';
 import { checkCondition } from './expression-check.ts';
+import type { Placed, ProblemReport } from './problem-report.ts';
 import { parseRange } from './range.ts';
 import { schemeOf } from './version.ts';
 

@@ -5,8 +5,8 @@ import { compileTemplate } from '../model/expression.ts';
 import { foundText, type Path } from '../model/problem.ts';
 import type { SourceDocument } from '../model/source.ts';
 import { nearest } from '../model/suggestion.ts';
-import type { Placed, ProblemReport } from './document-set.ts';
 import { checkAction, checkCondition, checkExpression, checkTemplates, type KnownNames, namesNeeded } from './expression-check.ts';
+import type { Placed, ProblemReport } from './problem-report.ts';
 
 type Known = {
   releases: Release[];

@@ -4,7 +4,7 @@ import type { Work } from '../machines/machine.ts';
 import { workKey } from '../machines/machine.ts';
 import { type MemberCode, type RunState, stageOf } from '../machines/run/state.ts';
 import { isOpen } from '../machines/run/window.ts';
-import { traitsOf } from '../machines/target.ts';
+import { traitsOf } from '../machines/target-state.ts';
 import type { ActionCatalog } from '../model/action.ts';
 import * as vector from '../model/vector.ts';
 import type { Plan, PlanStage } from '../planning/plan.ts';

@@ -8,7 +8,8 @@ import type { Work } from '../machines/machine.ts';
 import type { Control, ControlBody, TargetMessage } from '../machines/messages.ts';
 import { runMachine } from '../machines/run/run.ts';
 import { newRun, type RunState } from '../machines/run/state.ts';
-import type { TargetState } from '../machines/target.ts';
+import type { TargetState } from '../machines/target-state.ts';
+import type { ActionCatalog } from '../model/action.ts';
 import * as vector from '../model/vector.ts';
 import { memberAt, memberCount, type Plan } from '../planning/plan.ts';
 import { definitionOf } from '../runtime/definition.ts';
@@ -57,17 +58,26 @@ export type Simulation = { seed: number; plan: Plan; trace: string[]; state: Run
 
 export class SimulationFailed extends Error {
   readonly seed: number;
+  readonly trace: readonly string[];
   constructor(seed: number, trace: readonly string[], cause: Error) {
     super(`seed ${seed}: ${cause.message}\n${trace.slice(-40).join('\n')}`, { cause });
     this.seed = seed;
+    this.trace = trace;
   }
 }
 
+export type SimulateOptions = {
+  /** A random one where it is left out. */
+  plan?: Plan;
+  /** What the plan's actions declare. */
+  actions?: ActionCatalog;
+  crashAt?: { commit: number; when: 'before' | 'after' };
+  /** Random failures, orders and crashes before everything works; default yes. */
+  chaos?: boolean;
+};
+
 /** Simulates one seed to the end of its run; throws {@link SimulationFailed} where a promise is broken. */
-export function simulate(
-  seed: number,
-  options: { plan?: Plan; crashAt?: { commit: number; when: 'before' | 'after' }; chaos?: boolean } = {},
-): Simulation {
+export function simulate(seed: number, options: SimulateOptions = {}): Simulation {
   return new Simulator(seed, options).run();
 }
 
@@ -75,6 +85,7 @@ class Simulator {
   readonly #seed: number;
   readonly #random: Random;
   readonly #plan: Plan;
+  readonly #actions: ActionCatalog;
   readonly #store = new MortalStore();
   readonly #clock = new VirtualClock();
   readonly #world: World;
@@ -92,10 +103,11 @@ class Simulator {
   #crashes = 0;
   #commits = 0;
 
-  constructor(seed: number, options: { plan?: Plan; crashAt?: { commit: number; when: 'before' | 'after' }; chaos?: boolean }) {
+  constructor(seed: number, options: SimulateOptions) {
     this.#seed = seed;
     this.#random = new Random(seed);
     this.#plan = options.plan ?? randomPlan(this.#random);
+    this.#actions = options.actions ?? SIMULATED_ACTIONS;
     this.#chaos = options.chaos ?? true;
     this.#crashAt = options.crashAt;
     this.#world = new World(this.#plan, this.#random);
@@ -140,7 +152,7 @@ class Simulator {
     const loop = new RunLoop({
       run: RUN,
       plan: this.#plan,
-      actions: SIMULATED_ACTIONS,
+      actions: this.#actions,
       store: this.#store,
       clock: this.#clock,
       executor: this.#world,
@@ -155,14 +167,14 @@ class Simulator {
     const { machine } = work.fence;
     if (machine === 'run') return runMachine(this.#plan).outstanding(this.#state);
     const state = this.#members.get(machine);
-    return state ? definitionOf(RUN, this.#plan, machine, SIMULATED_ACTIONS).outstanding(state) : [];
+    return state ? definitionOf(RUN, this.#plan, machine, this.#actions).outstanding(state) : [];
   }
 
   #onCommit(commit: Commit): void {
     this.#commits++;
     if (this.#crashAt?.commit === this.#commits) this.#store.dies = this.#crashAt.when;
     for (const one of commit.history) this.#trace.push(`${one.machine} ${one.type} → ${one.refused ? 'refused: ' : ''}${one.change}`);
-    for (const one of commit.history) if (!one.refused) this.#note(one.machine, JSON.parse(one.body) as TargetMessage | Control);
+    for (const one of commit.history) if (!one.refused) this.#note(one.machine, one.message as TargetMessage | Control);
     for (const member of commit.members) this.#members.set(member.member, member);
     if (!commit.state) return;
     checkAbsorbing(this.#state, commit.state);
@@ -269,7 +281,7 @@ class Simulator {
 
   #afterwards(): void {
     checkReleased(this.#state, this.#world.frozen);
-    checkOnce(this.#plan, SIMULATED_ACTIONS, this.#world.started, this.#saidAgain);
+    checkOnce(this.#plan, this.#actions, this.#world.started, this.#saidAgain);
     checkRollbackOrder([...vector.entries(this.#state.starts)], this.#reverted);
     checkUntouched(
       this.#world.strange,

@@ -4,8 +4,9 @@
  * It keeps a ledger of its own, so that promises are judged by what happened and not by what the machines believe.
  */
 import { type Ending, fenceText, type Work } from '../machines/machine.ts';
+import { LOST } from '../model/documents/index.ts';
 import { fault } from '../model/fault.ts';
-import type { Plan } from '../planning/plan.ts';
+import { memberAt, moveAt, type Plan } from '../planning/plan.ts';
 import type { Executor } from '../runtime/ports.ts';
 import type { Random } from './random.ts';
 
@@ -46,7 +47,7 @@ export class World implements Executor {
       this.#jobs.set(fence, { work, state: 'running' });
     }
     // A freeze that is ordered may hold from now on, whatever becomes of the answer.
-    if (work.kind === 'check' && work.check.name === 'freeze') this.frozen = true;
+    if (work.kind === 'check' && work.check.name === this.#plan.freeze?.acquire.name) this.frozen = true;
     return () => {
       pending.cancelled = true;
       this.pending = this.pending.filter((one) => one !== pending);
@@ -71,13 +72,15 @@ export class World implements Executor {
     const good = this.kind || this.#random.chance(0.8);
     switch (work.kind) {
       case 'version': {
-        const version = this.strange.has(work.member) ? '9.9.9' : this.#random.chance(0.05) ? '2.0.0' : '1.0.0';
+        const { stage, position } = memberAt(this.#plan, work.member);
+        const { from, to } = moveAt(stage, position);
+        const version = this.strange.has(work.member) ? '9.9.9' : this.#random.chance(0.05) ? to : from;
         return good ? { kind: 'ended', outcome: 'success', values: { version } } : { kind: 'ended', outcome: 'failure' };
       }
       case 'rank':
         return good ? { kind: 'ended', outcome: 'success', values: { key: this.#random.below(3) } } : { kind: 'ended', outcome: 'failure' };
       case 'check':
-        if (good && work.check.name === 'thaw') this.frozen = false;
+        if (good && work.check.name === this.#plan.freeze?.release.name) this.frozen = false;
         return good ? { kind: 'ended', outcome: 'success' } : this.#random.chance(0.5) ? { kind: 'ended', outcome: 'failure' } : unknown();
       case 'action': {
         const job = this.#jobs.get(fenceText(work.fence)) as Job;
@@ -102,8 +105,16 @@ export class World implements Executor {
 
   #endJob(job: Job, good: boolean): Ending {
     job.state = 'ended';
-    job.ending = { kind: 'ended', outcome: good ? 'success' : 'failure' };
+    job.ending = { kind: 'ended', outcome: good ? this.#goodOutcome(job) : 'failure' };
     return job.ending;
+  }
+
+  /** Success, or another outcome that the state declares beside failure. */
+  #goodOutcome({ work }: Job): string {
+    const others = Object.keys(this.#plan.procedures[work.procedure]?.states[work.state]?.on ?? {}).filter(
+      (outcome) => outcome !== 'failure' && outcome !== LOST,
+    );
+    return this.#random.pick(others);
   }
 
   /** Whether a job surely never ran, or came to an end that was learnt. */

@@ -1,6 +1,6 @@
 /** Drives a run in this process to where it ends, or to where only a person can go on; shows what is going on meanwhile. */
 
-import type { TargetState } from '../machines/target.ts';
+import type { TargetState } from '../machines/target-state.ts';
 import { faultText } from '../model/fault.ts';
 import { memberAt, targetAt } from '../planning/plan.ts';
 import type { RunLoop } from '../runtime/loop.ts';

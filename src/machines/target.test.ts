@@ -5,7 +5,8 @@ import type { Procedure } from '../model/documents/index.ts';
 import { fault } from '../model/fault.ts';
 import type { Ending, Fence } from './machine.ts';
 import type { MemberReport, TargetMessage } from './messages.ts';
-import { newTarget, type TargetPhase, type TargetState, targetMachine } from './target.ts';
+import { targetMachine } from './target.ts';
+import { newTarget, type TargetPhase, type TargetState } from './target-state.ts';
 
 const procedure: Procedure = {
   kind: 'Procedure',

@@ -11,54 +11,13 @@
  * - T3 In `done` only the run's retry, skip and revert change anything; `skipped` and `reverted` absorb everything (P5).
  * - T4 `touched` is true from the first action that was started forwards: what is untouched needs no way back.
  */
-import type { ActionCatalog } from '../model/action.ts';
 import { LOST, type Procedure, type State, type Step, stepsOf } from '../model/documents/index.ts';
 import { durationMs } from '../model/duration.ts';
 import { compileExpression } from '../model/expression.ts';
 import { type Fault, fault } from '../model/fault.ts';
-import type { PlanTarget } from '../planning/plan.ts';
 import { type Ending, type Fence, fenceText, type Machine, type Reaction, sameFence, type Work } from './machine.ts';
 import type { MemberReport, MemberResult, TargetMessage } from './messages.ts';
-
-export type TargetPhase =
-  | { at: 'checking'; attempt: number; until?: number }
-  | { at: 'acting'; state: string; attempt: number; deadline: number }
-  | { at: 'observing'; state: string; attempt: number; deadline: number; fault: Fault }
-  | { at: 'delaying'; state: string; attempt: number; until: number; fault: Fault }
-  | { at: 'deciding'; state: string; attempt: number; fault: Fault }
-  | { at: 'held'; state: string }
-  | { at: 'done'; result: MemberResult; state: string | null; fault?: Fault };
-
-export type TargetState = {
-  run: string;
-  member: number;
-  direction: 'forward' | 'back';
-  case: string | null;
-  values: Record<string, unknown>;
-  visit: number;
-  retry: number;
-  hold: 'none' | 'pause' | 'halt';
-  touched: boolean;
-  /** When it entered its present phase, in ms since the epoch. */
-  since: number;
-  /** The detailed status and what a person can do. */
-  message?: string;
-  remedy?: string;
-  phase: TargetPhase;
-};
-
-/** Everything about a member that its plan fixes. */
-export type TargetDefinition = {
-  run: string;
-  member: number;
-  target: PlanTarget;
-  from: string;
-  to: string;
-  params: Record<string, unknown>;
-  procedure: Procedure;
-  rollback?: Procedure;
-  actions: ActionCatalog;
-};
+import { type TargetDefinition, type TargetPhase, type TargetState, traitsOf } from './target-state.ts';
 
 const DEFAULT_TIMEOUT_MS = 10 * 60_000;
 const DEFAULT_DELAY_MS = 5_000;
@@ -72,33 +31,6 @@ const MAX_VISITS = 1_000;
 
 type Draft = { -readonly [K in keyof TargetState]: TargetState[K] };
 type Result = Reaction<TargetState, MemberReport>;
-
-/** The state of a member before its `begin`. */
-export function newTarget(run: string, member: number): TargetState {
-  return {
-    run,
-    member,
-    direction: 'forward',
-    case: null,
-    values: {},
-    visit: 0,
-    retry: 0,
-    hold: 'none',
-    touched: false,
-    since: 0,
-    phase: { at: 'held', state: '' },
-  };
-}
-
-/** The traits of a state: what it says itself, else what its action declares. */
-export function traitsOf(state: State, actions: ActionCatalog): { disruptive: boolean; idempotent: boolean; observable: boolean } {
-  const declared = state.action === undefined ? undefined : actions.get(state.action)?.traits;
-  return {
-    disruptive: state.traits?.disruptive ?? declared?.disruptive ?? false,
-    idempotent: state.traits?.idempotent ?? declared?.idempotent ?? false,
-    observable: declared?.observable ?? false,
-  };
-}
 
 export function targetMachine(definition: TargetDefinition): Machine<TargetState, TargetMessage, MemberReport> {
   return {

@@ -170,6 +170,11 @@ function parseYaml(file: string, text: string): Source {
   for (const document of parsed) {
     for (const error of tellingErrors(document.errors)) report(error.pos[0], yamlMessage(text, error));
     if (document.errors.length > 0 || document.contents === null) continue;
+    const badKey = keyOfParts(document);
+    if (badKey !== undefined) {
+      report(badKey, 'a key is a map or a list; a text that begins with { or [ is put in quotes');
+      continue;
+    }
     let value: unknown;
     try {
       value = document.toJS({ maxAliasCount: 100 });
@@ -229,6 +234,19 @@ function firstTooDeep(text: string): number {
   }
   const tower = /^(?:[ \t]*-[ \t]){100}|^[ ]{2000}/m.exec(text);
   return tower ? tower.index : -1;
+}
+
+/** The offset of the first key that is a map or a list: YAML allows it, and JavaScript would make some text of it. */
+function keyOfParts(document: Document.Parsed): number | undefined {
+  let found: number | undefined;
+  visit(document, {
+    Pair(_, { key }) {
+      if (!isCollection(key) && !(isAlias(key) && isCollection(key.resolve(document)))) return undefined;
+      found = key.range?.[0] ?? 0;
+      return visit.BREAK;
+    },
+  });
+  return found;
 }
 
 /** The first alias without an anchor before it. */

@@ -5,7 +5,7 @@ import { Random } from '../checking/random.ts';
 import { randomPlan, SIMULATED_ACTIONS } from '../checking/scenario.ts';
 import type { Ending, Work } from '../machines/machine.ts';
 import { newRun, type RunState } from '../machines/run/state.ts';
-import { newTarget, type TargetState } from '../machines/target.ts';
+import { newTarget, type TargetState } from '../machines/target-state.ts';
 import type { Procedure, Stage, Target, Upgrade } from '../model/documents/index.ts';
 import * as vector from '../model/vector.ts';
 import type { Plan } from '../planning/plan.ts';
@@ -155,7 +155,9 @@ export function storeConformance(name: string, make: () => StoreUnderTest): void
           commitOf('r', {
             state,
             members: [target],
-            history: [{ at: step, machine: member, type: 'begin', body: '{"type":"begin"}', change: 'acting: work', refused: step === 1 }],
+            history: [
+              { at: step, machine: member, type: 'begin', message: { type: 'begin' }, change: 'acting: work', refused: step === 1 },
+            ],
             outputs: [{ machine: member, visit: 1, attempt: 1, at: step, text: `line ${step}\n` }],
             versions: [{ target: 't-3', product: 'sim', version: String(step), at: step }],
           }),
@@ -259,7 +261,10 @@ export function storeConformance(name: string, make: () => StoreUnderTest): void
           }
           if (executor.going.length > 0) {
             const [next] = executor.going;
-            executor.end('success', next?.work.kind === 'version' ? { version: '1.0.0' } : next?.work.kind === 'rank' ? { key: 0 } : undefined);
+            executor.end(
+              'success',
+              next?.work.kind === 'version' ? { version: '1.0.0' } : next?.work.kind === 'rank' ? { key: 0 } : undefined,
+            );
           } else if (!clock.advance()) {
             if (loop.state.phase.at === 'approval') void loop.control({ type: 'approve', key: `a${step}`, by: 'test' });
             const deciding = [...vector.entries(loop.state.members)].indexOf('d');

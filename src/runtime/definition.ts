@@ -1,7 +1,8 @@
 /** A member's machine, from what the plan says of it. */
 import type { Machine } from '../machines/machine.ts';
 import type { MemberReport, TargetMessage } from '../machines/messages.ts';
-import { type TargetDefinition, type TargetState, targetMachine } from '../machines/target.ts';
+import { targetMachine } from '../machines/target.ts';
+import type { TargetDefinition, TargetState } from '../machines/target-state.ts';
 import type { ActionCatalog } from '../model/action.ts';
 import type { Procedure } from '../model/documents/index.ts';
 import { memberAt, moveAt, type Plan, targetAt } from '../planning/plan.ts';

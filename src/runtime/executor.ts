@@ -1,20 +1,20 @@
 /** Does the work of a plan with drivers: evaluates inputs, calls the action, and turns its end into an outcome. */
 import { readFileSync } from 'node:fs';
+import { inspect } from 'node:util';
 import type { Action, ActionEnd, Call } from '../drivers/contract.ts';
 import { catalogOf } from '../drivers/contract.ts';
 import { type Ending, type Fence, fenceText, type Work } from '../machines/machine.ts';
 import { checkName } from '../machines/run/checks.ts';
-import { traitsOf } from '../machines/target.ts';
+import { traitsOf } from '../machines/target-state.ts';
 import type { Check, Connect, Procedure, Release, State } from '../model/documents/index.ts';
 import { durationMs } from '../model/duration.ts';
 import { compileExpression, renderValues, type Scope } from '../model/expression.ts';
 import { type Fault, FaultError, fault } from '../model/fault.ts';
 import { memberAt, moveAt, type Plan, type PlanTarget, targetAt } from '../planning/plan.ts';
+import { Admission, type AdmissionLimits } from './admission.ts';
 import type { Clock, Executor } from './ports.ts';
 import { Redaction } from './redaction.ts';
 
-/** At once, over all targets; the rest waits its turn. Enough to keep a fleet busy, few enough for sockets and memory. */
-const MAX_AT_ONCE = 512;
 const CHECK_TIMEOUT_MS = 60_000;
 /** What an action's output may take in the history. */
 const MAX_OUTPUT = 256 * 1024;
@@ -64,43 +64,39 @@ export type DriverExecutorOptions = {
   actions: ReadonlyMap<string, Action>;
   secrets: Record<string, string>;
   clock: Clock;
-  maxAtOnce?: number;
+  limits?: Partial<AdmissionLimits>;
 };
 
 export class DriverExecutor implements Executor {
   readonly #options: DriverExecutorOptions;
   readonly #redaction: Redaction;
-  readonly #waiting = new Set<() => void>();
-  #busy = 0;
+  readonly #admission: Admission;
 
   constructor(options: DriverExecutorOptions) {
     this.#options = options;
     this.#redaction = new Redaction(Object.values(options.secrets));
+    this.#admission = new Admission(options.clock, options.limits);
   }
 
   start(work: Work, end: (ending: Ending) => void, output: (text: string) => void): () => void {
     const controller = new AbortController();
-    const begin = () => {
-      this.#waiting.delete(begin);
-      this.#busy++;
-      void this.#perform(work, controller.signal, output).then((ending) => {
-        this.#busy--;
-        const [next] = this.#waiting;
-        next?.();
+    const asked = this.#options.clock.now();
+    const withdraw = this.#admission.enter((leave) => {
+      const waitedMs = Math.max(0, this.#options.clock.now() - asked);
+      void this.#perform(work, controller.signal, output, waitedMs).then((ending) => {
+        leave();
         if (!controller.signal.aborted) end(this.#redaction.value(ending));
       });
-    };
-    if (this.#busy < (this.#options.maxAtOnce ?? MAX_AT_ONCE)) queueMicrotask(begin);
-    else this.#waiting.add(begin);
+    });
     return () => {
-      this.#waiting.delete(begin);
+      withdraw();
       controller.abort();
     };
   }
 
-  async #perform(work: Work, signal: AbortSignal, output: (text: string) => void): Promise<Ending> {
+  async #perform(work: Work, signal: AbortSignal, output: (text: string) => void, waitedMs: number): Promise<Ending> {
     if (signal.aborted) return { kind: 'unknown', fault: fault('cancelled', work.kind, 'cancelled') };
-    const order = this.#orderOf(work);
+    const order = this.#orderOf(work, waitedMs);
     if ('kind' in order) return { kind: 'ended', outcome: 'failure', fault: order };
     const bounded = boundedOutput(output);
     const stream = this.#redaction.stream(bounded);
@@ -112,22 +108,23 @@ export class DriverExecutor implements Executor {
         fault: fault('not-observable', call.subject, `${order.action.declaration.name} cannot be observed`, { outcome: 'unknown' }),
       };
     const late = deadlineGuard(this.#options.clock, call);
-    const ended = await Promise.race([run(call), late.passed]);
-    late.cancel();
-    stream.end();
-    if ('outcome' in ended) return order.judge(ended);
-    if ('absent' in ended) return { kind: 'absent' };
-    if ('lost' in ended) return { kind: 'lost', fault: ended.lost };
-    return { kind: 'unknown', fault: ended.unknown };
+    try {
+      return endingOf(await Promise.race([run(call), late.passed]), order, call.subject);
+    } catch (error) {
+      return unknownEnd('driver-threw', call.subject, `${order.action.declaration.name} has an error of its own: ${messageOf(error)}`);
+    } finally {
+      late.cancel();
+      stream.end();
+    }
   }
 
-  #orderOf(work: Work): Order | Fault {
+  #orderOf(work: Work, waitedMs: number): Order | Fault {
     switch (work.kind) {
       case 'version':
         return this.#versionOrder(work);
       case 'action':
       case 'observe':
-        return this.#stateOrder(work);
+        return this.#stateOrder(work, waitedMs);
       case 'rank':
         return this.#rankOrder(work);
       case 'check':
@@ -204,7 +201,8 @@ export class DriverExecutor implements Executor {
     };
   }
 
-  #stateOrder(work: Extract<Work, { kind: 'action' | 'observe' }>): Order | Fault {
+  /** `waitedMs`: how long it waited for its turn, which is not the target's fault and does not count against its deadline. */
+  #stateOrder(work: Extract<Work, { kind: 'action' | 'observe' }>, waitedMs: number): Order | Fault {
     const { target, variables } = this.#memberVariables(work.member, work.fence.run, work);
     const state = (this.#options.plan.procedures[work.procedure] as Procedure).states[work.state] as State;
     const action = this.#action(state.action as string);
@@ -215,7 +213,7 @@ export class DriverExecutor implements Executor {
     const { disruptive, idempotent } = traitsOf(state, catalogOf(this.#options.actions));
     return {
       action,
-      call: { ...call, deadline: work.deadline, disruptive: disruptive || !idempotent },
+      call: { ...call, deadline: work.deadline + waitedMs, disruptive: disruptive || !idempotent },
       observe: work.kind === 'observe',
       judge: (end) => judgeState(state, action, end, variables),
     };
@@ -292,6 +290,36 @@ export class DriverExecutor implements Executor {
       judge: (end) => judgeCheck(check, action, end, variables),
     };
   }
+}
+
+/** What a driver answered, as the machines take it. An answer that is none leaves open what was done. */
+function endingOf(ended: ActionEnd, order: Order, subject: string): Ending {
+  const { name } = order.action.declaration;
+  if (ended === null || typeof ended !== 'object') return unknownEnd('driver-garbled', subject, `${name} did not say how it ended`);
+  if ('outcome' in ended && typeof ended.outcome === 'string') return order.judge(wellFormed(ended));
+  if ('absent' in ended) return { kind: 'absent' };
+  if ('lost' in ended && isFault(ended.lost)) return { kind: 'lost', fault: ended.lost };
+  if ('unknown' in ended && isFault(ended.unknown)) return { kind: 'unknown', fault: ended.unknown };
+  return unknownEnd('driver-garbled', subject, `${name} ended in a way that does not exist`);
+}
+
+/** Without a fault that is none, and with a result in any case: expressions look into it. */
+function wellFormed({ outcome, result, fault: why }: Extract<ActionEnd, { outcome: string }>): Extract<ActionEnd, { outcome: string }> {
+  const usable = result !== null && typeof result === 'object' ? result : {};
+  return { outcome, result: usable, ...(isFault(why) ? { fault: why } : {}) };
+}
+
+function isFault(value: unknown): value is Fault {
+  return value !== null && typeof value === 'object' && typeof (value as Fault).kind === 'string';
+}
+
+function unknownEnd(kind: string, subject: string, message: string): Ending {
+  const remedy = 'This is a defect of the driver: look at the target, and report it.';
+  return { kind: 'unknown', fault: fault(kind, subject, message, { effect: 'operator', outcome: 'unknown', remedy }) };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : inspect(error, { depth: 0 });
 }
 
 /** The outcome of a state: the first of its own whose condition holds, else the action's; and the values it saves. */
@@ -389,7 +417,7 @@ function boundedOutput(put: (text: string) => void): (text: string) => void {
 function deadlineGuard(clock: Clock, call: Call): { passed: Promise<ActionEnd>; cancel: () => void } {
   let cancel = () => {};
   const passed = new Promise<ActionEnd>((done) => {
-    cancel = clock.at(call.deadline + DEADLINE_GRACE_MS, () =>
+    cancel = clock.at(Math.max(call.deadline, clock.now()) + DEADLINE_GRACE_MS, () =>
       done({
         unknown: fault('no-answer', call.subject, 'the driver did not say how the action ended', {
           effect: 'operator',

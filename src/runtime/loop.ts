@@ -18,16 +18,18 @@ import { type Machine, type MachineId, type Work, workKey } from '../machines/ma
 import type { AnyMessage, Control, RunMessage, TargetMessage } from '../machines/messages.ts';
 import { runMachine } from '../machines/run/run.ts';
 import type { RunState } from '../machines/run/state.ts';
-import { newTarget, type TargetState } from '../machines/target.ts';
+import { newTarget, type TargetState } from '../machines/target-state.ts';
 import type { ActionCatalog } from '../model/action.ts';
 import { type Fault, FaultError, fault } from '../model/fault.ts';
 import type { Plan } from '../planning/plan.ts';
 import { definitionOf } from './definition.ts';
-import type { Clock, Commit, Executor, HistoryRecord, Store, WorkMark } from './ports.ts';
+import type { Clock, Commit, Executor, HandledMessage, Store, StoredRun, WorkMark } from './ports.ts';
 
 /** How many messages one commit may hold: enough to make the sync cheap, few enough that hand-overs stay quick. */
 const MAX_TURN = 2_000;
 const COMMIT_RETRY_MS = 1_000;
+
+const NOTHING = () => {};
 
 type Envelope = {
   to: MachineId;
@@ -40,10 +42,11 @@ type Envelope = {
 /** A piece of work that is on the books. */
 type Going = { key: string; cancel: () => void };
 
+/** What a turn has changed so far. A refused message is undone in it: the arrays are cut back, the members put back. */
 type Turn = {
   run: RunState;
   members: Map<number, TargetState>;
-  history: HistoryRecord[];
+  history: HandledMessage[];
   versions: Commit['versions'];
   answers: (() => void)[];
   ended: { machine: MachineId; work: string }[];
@@ -77,6 +80,8 @@ export class RunLoop {
   readonly #members = new Map<number, TargetState>();
   #state: RunState;
   #queue: Envelope[] = [];
+  /** How many of the queue have been taken: cutting them off the front each turn would move all that wait. */
+  #taken = 0;
   #outputs: Commit['outputs'] = [];
   #pending: Turn | undefined;
   #scheduled = false;
@@ -84,9 +89,8 @@ export class RunLoop {
   #unstarted: WorkMark[] = [];
   #idle: (() => void)[] = [];
 
-  /** Opens a run that is in the store, and takes up its work again. */
-  constructor(options: LoopOptions) {
-    const stored = options.store.loadRun(options.run);
+  /** Opens a run that is in the store, and takes up its work again. `stored`: what the store has just said of it, where it was asked. */
+  constructor(options: LoopOptions, stored: StoredRun | undefined = options.store.loadRun(options.run)) {
     if (!stored) throw new FaultError(fault('run-unknown', options.run, `there is no run ${options.run}`));
     this.#options = options;
     this.run = options.run;
@@ -136,7 +140,7 @@ export class RunLoop {
   /** No new work from now on; resolves when nothing is in flight and what was not begun is on record. */
   async drain(): Promise<void> {
     if (this.#mode === 'open') this.#mode = 'draining';
-    if (this.inFlight() > 0 || this.#queue.length > 0 || this.#pending) await new Promise<void>((done) => this.#idle.push(done));
+    if (this.inFlight() > 0 || this.#waiting() > 0 || this.#pending) await new Promise<void>((done) => this.#idle.push(done));
     this.stop();
     this.#options.store.markUnstarted(this.run, this.#unstarted);
   }
@@ -162,7 +166,7 @@ export class RunLoop {
           effect: 'operator',
           outcome: 'unknown',
         });
-        this.#book(state.member, { key: workKey(work), cancel: () => {} });
+        this.#book(state.member, { key: workKey(work), cancel: NOTHING });
         this.#ended(state.member, workKey(work), { type: 'result', fence: work.fence, ending: { kind: 'unknown', fault: why } });
       }
     }
@@ -175,14 +179,16 @@ export class RunLoop {
 
   #book(machine: MachineId, going: Going): void {
     const others = this.#work.get(machine);
-    if (others) others.push(going);
+    // A list that is begun anew is small; one that is pushed to has room for 17.
+    if (others && others.length > 0) others.push(going);
     else this.#work.set(machine, [going]);
   }
 
+  /** A machine that has nothing left keeps its place: most begin something else at once. */
   #unbook(machine: MachineId, key: string): void {
-    const left = this.#work.get(machine)?.filter((one) => one.key !== key);
-    if (left === undefined || left.length === 0) this.#work.delete(machine);
-    else this.#work.set(machine, left);
+    const going = this.#work.get(machine);
+    const at = going?.findIndex((one) => one.key === key) ?? -1;
+    if (at >= 0) going?.splice(at, 1);
   }
 
   #post(envelope: Envelope): void {
@@ -205,15 +211,30 @@ export class RunLoop {
     if (this.#mode === 'stopped') return;
     const turn = this.#pending ?? this.#handle();
     if (turn && !this.#commit(turn)) return;
-    if (this.#queue.length > 0) this.#wake();
+    if (this.#waiting() > 0) this.#wake();
     else if (this.#mode === 'draining' && this.inFlight() === 0) for (const done of this.#idle.splice(0)) done();
   }
 
+  /** Messages that have arrived and were not handled. */
+  #waiting(): number {
+    return this.#queue.length - this.#taken;
+  }
+
+  /** The next of the queue, at most as many as a turn may handle. */
+  #take(): Envelope[] {
+    const batch = this.#queue.slice(this.#taken, this.#taken + (this.#options.maxTurn ?? MAX_TURN));
+    this.#taken += batch.length;
+    if (this.#taken * 2 > this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#taken);
+      this.#taken = 0;
+    }
+    return batch;
+  }
+
   #handle(): Turn | undefined {
-    if (this.#queue.length === 0 && this.#outputs.length === 0) return undefined;
+    if (this.#waiting() === 0 && this.#outputs.length === 0) return undefined;
     const turn: Turn = { run: this.#state, members: new Map(), history: [], versions: [], answers: [], ended: [] };
-    const batch = this.#queue.splice(0, this.#options.maxTurn ?? MAX_TURN);
-    for (const envelope of batch) this.#deliver(turn, envelope);
+    for (const envelope of this.#take()) this.#deliver(turn, envelope);
     return turn;
   }
 
@@ -221,40 +242,40 @@ export class RunLoop {
   #deliver(turn: Turn, envelope: Envelope): void {
     const now = this.#options.clock.now();
     const pending: { to: MachineId; message: AnyMessage }[] = [envelope];
-    const members = new Map<number, TargetState>();
-    const history: HistoryRecord[] = [];
-    const versions: Commit['versions'] = [];
-    let run = turn.run;
+    const before = { run: turn.run, history: turn.history.length, versions: turn.versions.length };
+    const replaced: { member: number; state: TargetState | undefined }[] = [];
     let refused: Fault | undefined;
-    for (let next = 0; next < pending.length; next++) {
+    for (let next = 0; next < pending.length && !refused; next++) {
       const { to, message } = pending[next] as { to: MachineId; message: AnyMessage };
       if (to === 'run') {
-        const reaction = this.#runMachine.receive(run, message as RunMessage, now);
+        const reaction = this.#runMachine.receive(turn.run, message as RunMessage, now);
         if (!reaction.ok) refused = reaction.fault;
         else {
-          run = reaction.state;
+          turn.run = reaction.state;
           for (const send of reaction.sends) pending.push(send);
-          history.push(record(now, to, message, runChange(run)));
-          this.#noteVersion(versions, message as RunMessage, now);
+          turn.history.push(record(now, to, message, runChange(turn.run)));
+          this.#noteVersion(turn.versions, message as RunMessage, now);
         }
       } else {
-        const state = members.get(to) ?? turn.members.get(to) ?? this.member(to);
-        const reaction = this.#machine(to).receive(state, message as TargetMessage, now);
+        const state = turn.members.get(to);
+        const reaction = this.#machine(to).receive(state ?? this.member(to), message as TargetMessage, now);
         if (!reaction.ok) refused = reaction.fault;
         else {
-          members.set(to, reaction.state);
+          replaced.push({ member: to, state });
+          turn.members.set(to, reaction.state);
           for (const send of reaction.sends) pending.push(send);
-          history.push(record(now, to, message, targetChange(reaction.state)));
+          turn.history.push(record(now, to, message, targetChange(reaction.state)));
         }
       }
-      if (refused) break;
     }
-    if (refused) turn.history.push({ ...record(now, envelope.to, envelope.message, `${refused.kind}: ${refused.message}`), refused: true });
-    else {
-      turn.run = run;
-      for (const [member, state] of members) turn.members.set(member, state);
-      for (const one of history) turn.history.push(one);
-      for (const one of versions) turn.versions.push(one);
+    if (refused) {
+      turn.run = before.run;
+      turn.history.length = before.history;
+      turn.versions.length = before.versions;
+      for (const { member, state } of replaced.reverse())
+        if (state) turn.members.set(member, state);
+        else turn.members.delete(member);
+      turn.history.push({ ...record(now, envelope.to, envelope.message, `${refused.kind}: ${refused.message}`), refused: true });
     }
     if (envelope.work !== undefined) turn.ended.push({ machine: envelope.to, work: envelope.work });
     if (envelope.answer) {
@@ -272,11 +293,12 @@ export class RunLoop {
   #commit(turn: Turn): boolean {
     const { store } = this.#options;
     const outputs = this.#outputs;
+    const members = [...turn.members.values()];
     try {
       store.commit({
         run: this.run,
         ...(turn.run === this.#state ? {} : { state: turn.run }),
-        members: [...turn.members.values()],
+        members,
         history: turn.history,
         outputs,
         versions: turn.versions,
@@ -294,67 +316,68 @@ export class RunLoop {
     this.#outputs = [];
     const runChanged = turn.run !== this.#state;
     this.#state = turn.run;
-    for (const [member, state] of turn.members) this.#members.set(member, state);
+    for (const state of members) this.#members.set(state.member, state);
     for (const { machine, work } of turn.ended) this.#unbook(machine, work);
     for (const answer of turn.answers) answer();
     if (runChanged) this.#reconcile('run', this.#runMachine.outstanding(turn.run));
-    for (const [member, state] of turn.members) this.#reconcile(member, this.#machine(member).outstanding(state));
-    this.onChange(turn.members.values());
+    for (const state of members) this.#reconcile(state.member, this.#machine(state.member).outstanding(state));
+    this.onChange(members);
     return true;
   }
 
   /** L1: starts what is newly outstanding, cancels what no longer is. */
   #reconcile(machine: MachineId, wanted: readonly Work[]): void {
     const going = this.#work.get(machine);
-    if (!going && wanted.length === 0) return;
+    if (going && wanted.length === 0) this.#work.delete(machine);
+    if (!going || going.length === 0) {
+      for (const work of wanted) this.#begin(machine, work, workKey(work));
+      return;
+    }
     const keys = wanted.map(workKey);
-    for (const { key, cancel } of going ?? []) {
+    for (const { key, cancel } of going.slice()) {
       if (keys.includes(key)) continue;
       this.#unbook(machine, key);
       cancel();
     }
     wanted.forEach((work, index) => {
-      if (!going?.some(({ key }) => key === keys[index])) this.#begin(machine, work);
+      const key = keys[index] as string;
+      if (!going.some((one) => one.key === key)) this.#begin(machine, work, key);
     });
   }
 
-  #begin(machine: MachineId, work: Work): void {
-    const key = workKey(work);
+  #begin(machine: MachineId, work: Work, key: string): void {
     if (this.#mode !== 'open') {
       if (work.kind === 'action') this.#unstarted.push({ machine, key });
       return;
     }
-    const going: Going = { key, cancel: () => {} };
+    const going: Going = { key, cancel: NOTHING };
     this.#book(machine, going);
+    // What is called back holds on to the fence alone, not to the work: there may be a hundred thousand of them.
+    const { fence } = work;
     if (work.kind === 'timer') {
-      going.cancel = this.#options.clock.at(work.at, () => this.#ended(machine, key, { type: 'wake', fence: work.fence }));
+      going.cancel = this.#options.clock.at(work.at, () => this.#ended(machine, key, { type: 'wake', fence }));
       return;
     }
-    const { visit, attempt } = work.fence;
     const output = (text: string) => {
-      this.#outputs.push({ machine, visit, attempt, at: this.#options.clock.now(), text });
+      this.#outputs.push({ machine, visit: fence.visit, attempt: fence.attempt, at: this.#options.clock.now(), text });
       this.#wake();
     };
-    going.cancel = this.#options.executor.start(
-      work,
-      (ending) => this.#ended(machine, key, { type: 'result', fence: work.fence, ending }),
-      output,
-    );
+    going.cancel = this.#options.executor.start(work, (ending) => this.#ended(machine, key, { type: 'result', fence, ending }), output);
   }
 
   /** L4: the work stays on the books, so that it is not begun again, until what it ended with is handled. */
   #ended(machine: MachineId, key: string, message: TargetMessage & RunMessage): void {
     const going = this.#work.get(machine)?.find((one) => one.key === key);
     if (!going) return;
-    going.cancel = () => {};
+    going.cancel = NOTHING;
     this.#post({ to: machine, message, work: key });
   }
 }
 
 /** The run and the machine of a fence stand beside the record already. */
-function record(at: number, machine: MachineId, message: AnyMessage, change: string): HistoryRecord {
+function record(at: number, machine: MachineId, message: AnyMessage, change: string): HandledMessage {
   const kept = 'fence' in message ? { ...message, fence: { visit: message.fence.visit, attempt: message.fence.attempt } } : message;
-  return { at, machine, type: message.type, body: JSON.stringify(kept), change, refused: false };
+  return { at, machine, type: message.type, message: kept, change, refused: false };
 }
 
 /** A member's phase in a word or three. */

@@ -1,7 +1,7 @@
 /** What the runtime needs of the world: a clock, a store, and something that does the work. */
 import type { Ending, MachineId, Work } from '../machines/machine.ts';
 import type { RunState } from '../machines/run/state.ts';
-import type { TargetState } from '../machines/target.ts';
+import type { TargetState } from '../machines/target-state.ts';
 import type { Plan } from '../planning/plan.ts';
 
 export interface Clock {
@@ -12,16 +12,19 @@ export interface Clock {
 }
 
 /** One handled message: what it was, when, and what it changed. */
-export type HistoryRecord = {
+export type HandledMessage = {
   at: number;
   machine: MachineId;
   type: string;
-  /** The message, as JSON. */
-  body: string;
+  /** Plain data. */
+  message: unknown;
   /** The phase it led to, or the fault it was refused with. */
   change: string;
   refused: boolean;
 };
+
+/** The same as it is read back; `body` is the message as JSON. */
+export type HistoryRecord = Omit<HandledMessage, 'message'> & { body: string };
 
 export type OutputRecord = { machine: MachineId; visit: number; attempt: number; at: number; text: string };
 
@@ -34,7 +37,7 @@ export type Commit = {
   /** Absent where the run machine's state did not change. */
   state?: RunState;
   members: TargetState[];
-  history: HistoryRecord[];
+  history: HandledMessage[];
   outputs: OutputRecord[];
   versions: KnownVersion[];
 };

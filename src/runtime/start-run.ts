@@ -83,15 +83,18 @@ export function openRun(store: Store, run: string, actions: ReadonlyMap<string, 
   checkPlan(stored.plan, actions);
   const secrets = options.passive ? {} : readSecrets(stored.plan);
   const executor = new DriverExecutor({ plan: stored.plan, actions, secrets, clock: systemClock });
-  const loop = new RunLoop({
-    run,
-    plan: stored.plan,
-    actions: catalogOf(actions),
-    store,
-    clock: systemClock,
-    executor,
-    ...(options.passive ? { passive: true } : {}),
-  });
+  const loop = new RunLoop(
+    {
+      run,
+      plan: stored.plan,
+      actions: catalogOf(actions),
+      store,
+      clock: systemClock,
+      executor,
+      ...(options.passive ? { passive: true } : {}),
+    },
+    stored,
+  );
   if (loop.state.phase.at === 'new' && !options.passive) loop.start();
   return loop;
 }

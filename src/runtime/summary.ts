@@ -1,7 +1,7 @@
 /** What a run did, read from its history: what changed, how long it took, and how many of each service's targets were up at least. */
 import type { AnyMessage } from '../machines/messages.ts';
 import type { RunState } from '../machines/run/state.ts';
-import { traitsOf } from '../machines/target.ts';
+import { traitsOf } from '../machines/target-state.ts';
 import type { ActionCatalog } from '../model/action.ts';
 import { memberAt, moveAt, type Plan, targetAt } from '../planning/plan.ts';
 import type { HistoryRecord } from './ports.ts';

@@ -2,7 +2,7 @@
 
 import { checkName, checkOf } from '../machines/run/checks.ts';
 import { MEMBER_STATUS, type RunState, stageOf } from '../machines/run/state.ts';
-import type { TargetState } from '../machines/target.ts';
+import type { TargetState } from '../machines/target-state.ts';
 import { type Fault, faultText } from '../model/fault.ts';
 import * as vector from '../model/vector.ts';
 import { type Plan, type PlanStage, targetAt } from '../planning/plan.ts';

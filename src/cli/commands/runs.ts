@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { catalogOf } from '../../drivers/contract.ts';
 import { openDrivers } from '../../drivers/registry.ts';
-import { newTarget, type TargetState } from '../../machines/target.ts';
+import { newTarget, type TargetState } from '../../machines/target-state.ts';
 import { durationText } from '../../model/duration.ts';
 import { FaultError, fault } from '../../model/fault.ts';
 import type { Store, StoredRun } from '../../runtime/ports.ts';

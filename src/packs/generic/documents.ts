@@ -1,6 +1,7 @@
 /** The documents of the generic lab, as a user would write them. */
 import { join } from 'node:path';
-import type { LabTarget } from './lab.ts';
+
+export type LabTarget = { id: string; role: 'controller' | 'engine'; group: string; ssh: number; http: number };
 
 /** Files by name, each a list of documents. */
 export function labDocuments(folder: string, targets: readonly LabTarget[]): Record<string, unknown[]> {

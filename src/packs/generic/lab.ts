@@ -4,7 +4,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
-import { labDocuments } from './documents.ts';
+import { type LabTarget, labDocuments } from './documents.ts';
 import { type HostOptions, prepareHost } from './host.ts';
 import { newKeyPair } from './keys.ts';
 
@@ -25,7 +25,6 @@ export type LabOptions = {
   fail: string[];
 };
 
-export type LabTarget = { id: string; role: 'controller' | 'engine'; group: string; ssh: number; http: number };
 export type Lab = { folder: string; targets: LabTarget[]; stop(): Promise<void> };
 
 /** `target:action:times` in its parts. */

@@ -89,7 +89,7 @@ describe('embedded store, in trouble', () => {
         at,
         machine: 1,
         type: 'begin',
-        body: JSON.stringify('x'.repeat(300)),
+        message: 'x'.repeat(300),
         change: 'y',
         refused: false,
       })),

@@ -9,11 +9,21 @@
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { MachineId } from '../../machines/machine.ts';
 import type { RunState } from '../../machines/run/state.ts';
-import { newTarget, type TargetState } from '../../machines/target.ts';
+import { newTarget, type TargetState } from '../../machines/target-state.ts';
 import { FaultError, fault } from '../../model/fault.ts';
 import type { Vector } from '../../model/vector.ts';
 import type { Plan } from '../../planning/plan.ts';
-import type { Commit, HistoryRecord, KnownVersion, OutputRecord, RunSummary, Store, StoredRun, WorkMark } from '../ports.ts';
+import type {
+  Commit,
+  HandledMessage,
+  HistoryRecord,
+  KnownVersion,
+  OutputRecord,
+  RunSummary,
+  Store,
+  StoredRun,
+  WorkMark,
+} from '../ports.ts';
 import { MIGRATIONS } from './schema.ts';
 
 /** Marks the file as ours: "Upsh". */
@@ -28,6 +38,13 @@ type VectorField = (typeof VECTORS)[number];
 
 /** More members than a run can have: the key of a member is its run's number times this, plus its own. */
 const MEMBERS = 2 ** 32;
+
+/** How many members one statement writes: with one each, calling SQLite costs more than its work. */
+const ROWS = 32;
+const putMembers = (rows: number) =>
+  `INSERT INTO member (key, state) VALUES ${Array(rows).fill('(?, ?)').join(', ')} ON CONFLICT DO UPDATE SET state = excluded.state`;
+const PUT_MEMBER = putMembers(1);
+const PUT_MEMBERS = putMembers(ROWS);
 
 /** SQLite's primary result codes that are operating errors, with what a person can do. */
 const TROUBLES: Record<number, { kind: string; message: string; remedy: string }> = {
@@ -173,8 +190,7 @@ export class SqliteStore implements Store {
       this.#guard(() =>
         this.#transaction(() => {
           if (commit.state) this.#writeState(commit.run, commit.state);
-          const member = this.#statement('INSERT INTO member (key, state) VALUES (?, ?) ON CONFLICT DO UPDATE SET state = excluded.state');
-          for (const state of commit.members) member.run(number * MEMBERS + state.member, encodeMember(state));
+          this.#writeMembers(number, commit.members);
           this.#writeHistory(known, commit.history);
           for (const one of commit.outputs)
             this.#run(
@@ -203,12 +219,22 @@ export class SqliteStore implements Store {
     }
   }
 
-  #writeHistory(known: Known, records: readonly HistoryRecord[]): void {
+  #writeMembers(number: number, members: readonly TargetState[]): void {
+    for (let at = 0; at < members.length; ) {
+      const rows = members.length - at < ROWS ? 1 : ROWS;
+      const values: (number | string)[] = [];
+      for (const end = at + rows; at < end; at++) {
+        const state = members[at] as TargetState;
+        values.push(number * MEMBERS + state.member, encodeMember(state));
+      }
+      this.#run(rows === 1 ? PUT_MEMBER : PUT_MEMBERS, ...values);
+    }
+  }
+
+  #writeHistory(known: Known, records: readonly HandledMessage[]): void {
     if (records.length === 0) return;
-    let page = '';
-    for (const one of records)
-      page += `${page === '' ? '[' : ','}[${one.at},${machineNumber(one.machine)},"${one.type}",${one.body},${JSON.stringify(one.change)},${one.refused ? 1 : 0}]`;
-    this.#run('INSERT INTO history (run, seq, page) VALUES (?, ?, ?)', known.number, known.nextSeq, `${page}]`);
+    const page: Page = records.map((one) => [one.at, machineNumber(one.machine), one.type, one.message, one.change, one.refused ? 1 : 0]);
+    this.#run('INSERT INTO history (run, seq, page) VALUES (?, ?, ?)', known.number, known.nextSeq, JSON.stringify(page));
     known.nextSeq += records.length;
   }
 
@@ -406,17 +432,26 @@ export class SqliteStore implements Store {
 
 /** A member's state as JSON, without what it has in common with one that has not begun: a third of the bytes. */
 function encodeMember(state: TargetState): string {
-  const { run: _run, member: _member, direction, case: way, values, retry, hold, ...rest } = state;
-  const kept: Partial<TargetState> = rest;
-  if (direction !== 'forward') kept.direction = direction;
-  if (way !== null) kept.case = way;
+  const { direction, case: way, values, retry, hold } = state;
+  let saved: TargetState['values'] | undefined;
   for (const _ in values) {
-    kept.values = values;
+    saved = values;
     break;
   }
-  if (retry !== 0) kept.retry = retry;
-  if (hold !== 'none') kept.hold = hold;
-  return JSON.stringify(kept);
+  // JSON leaves out what is undefined.
+  return JSON.stringify({
+    direction: direction === 'forward' ? undefined : direction,
+    case: way === null ? undefined : way,
+    values: saved,
+    visit: state.visit,
+    retry: retry === 0 ? undefined : retry,
+    hold: hold === 'none' ? undefined : hold,
+    touched: state.touched,
+    since: state.since,
+    message: state.message,
+    remedy: state.remedy,
+    phase: state.phase,
+  } satisfies Record<Exclude<keyof TargetState, 'run' | 'member'>, unknown>);
 }
 
 function decodeMember(run: string, member: number, text: string): TargetState {

@@ -2,7 +2,7 @@
 
 import type { MachineId } from '../../machines/machine.ts';
 import type { RunState } from '../../machines/run/state.ts';
-import type { TargetState } from '../../machines/target.ts';
+import type { TargetState } from '../../machines/target-state.ts';
 import { type Fault, FaultError } from '../../model/fault.ts';
 import type { Plan } from '../../planning/plan.ts';
 import type { Commit, HistoryRecord, KnownVersion, OutputRecord, RunSummary, Store, StoredRun, WorkMark } from '../ports.ts';
@@ -67,7 +67,8 @@ export class MemoryStore implements Store {
       };
     }
     for (const member of commit.members) kept.members.set(member.member, JSON.stringify(member));
-    for (const one of commit.history) kept.history.push({ ...one, seq: kept.history.length + 1 });
+    for (const { message, ...one } of commit.history)
+      kept.history.push({ ...one, body: JSON.stringify(message), seq: kept.history.length + 1 });
     kept.outputs.push(...commit.outputs);
     for (const version of commit.versions) this.#versions.set(version.target, version);
   }
