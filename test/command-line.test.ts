@@ -9,7 +9,7 @@ describe('the command line', { concurrency: 2 }, () => {
   test('--help lists every command and the exit codes; each command has help of its own', async () => {
     const { code, out } = await upshift(['--help']);
     assert.equal(code, 0);
-    for (const command of 'init lint schema path plan apply resume runs show watch pause go approve abort retry rollback decide skip lab completion version'.split(
+    for (const command of 'init lint schema path plan apply resume runs show watch pause go approve abort retry rollback decide skip packs avi tpvm lab completion version'.split(
       ' ',
     )) {
       assert.match(out, new RegExp(`^ {2}${command}\\b`, 'm'), command);

@@ -1,8 +1,6 @@
 /** Options that several commands share, and how commands end. */
 import { Option } from 'commander';
 
-export type Ended = number | undefined;
-
 /** An option that may be given again. */
 function gathered(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value];

@@ -8,6 +8,7 @@ import { addCompletionCommand } from './commands/completion.ts';
 import { addControlCommands } from './commands/control.ts';
 import { addDocumentCommands } from './commands/documents.ts';
 import { addLabCommand } from './commands/lab.ts';
+import { addPacksCommand } from './commands/packs.ts';
 import { addPlanCommand } from './commands/plan.ts';
 import { addRunCommands } from './commands/runs.ts';
 import { addTpvmCommand } from './commands/tpvm.ts';
@@ -47,6 +48,7 @@ ${EXIT_HELP}`,
   addApplyCommands(program, end);
   addRunCommands(program, end);
   addControlCommands(program, end);
+  addPacksCommand(program);
   addLabCommand(program, end);
   addAviCommand(program, end);
   addTpvmCommand(program, end);

@@ -72,10 +72,6 @@ export function string(note: Note & { pattern?: string; minLength?: number; maxL
   return { ...note, type: 'string' };
 }
 
-export function number(note: Note & { minimum?: number; maximum?: number } = {}): Schema<number> {
-  return { ...note, type: 'number' };
-}
-
 export function integer(note: Note & { minimum?: number; maximum?: number } = {}): Schema<number> {
   return { ...note, type: 'integer' };
 }

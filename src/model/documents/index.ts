@@ -7,9 +7,9 @@ import { type Upgrade, upgrade } from './upgrade.ts';
 
 export type { Check, Traits } from './common.ts';
 export type { Connect, Inventory, Service, SshConnect, Target } from './inventory.ts';
-export { LOST, type Procedure, type Result, type State, type Step, stepsOf, type Transition } from './procedure.ts';
+export { LOST, type Procedure, type State, type Step, stepsOf } from './procedure.ts';
 export type { Edge, Release, SchemeDocument } from './release.ts';
-export type { Gate, Stage, Strategy, Upgrade, Window } from './upgrade.ts';
+export type { Stage, Strategy, Upgrade, Window } from './upgrade.ts';
 
 export type DocumentBody = Inventory | Release | Procedure | Upgrade;
 export type Kind = DocumentBody['kind'];

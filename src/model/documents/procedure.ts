@@ -85,4 +85,3 @@ export const procedure = s.object(
   { title: 'Procedure', description: 'The states one target walks through, each with its action and what follows each outcome.' },
 );
 export type Procedure = s.Static<typeof procedure>;
-export type Result = 'succeeded' | 'failed' | 'reverted' | 'skipped';

@@ -31,7 +31,6 @@ export const gate = s.object(
   { approval: s.optional(text, { description: 'A person must approve; the text says what of.' }), check: s.optional(check) },
   { description: 'What must be given before the next wave or stage.' },
 );
-export type Gate = s.Static<typeof gate>;
 
 export const onFailure = s.oneOf(['suspend', 'continue', 'rollback', 'fail']);
 
