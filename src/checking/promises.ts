@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Work } from '../machines/machine.ts';
 import { workKey } from '../machines/machine.ts';
-import { type MemberCode, type RunState, stageOf } from '../machines/run/state.ts';
+import type { MemberCode, RunState } from '../machines/run/state.ts';
 import { isOpen } from '../machines/run/window.ts';
 import { traitsOf } from '../machines/target-state.ts';
 import type { ActionCatalog } from '../model/action.ts';
@@ -30,13 +30,15 @@ function count(state: RunState, stage: PlanStage, first: number, length: number,
 
 /** P6: concurrency and budget hold, counted from the members themselves. */
 export function checkLimits(plan: Plan, state: RunState, forgiven: ReadonlySet<number>): void {
-  const stage = stageOf(plan, state);
-  if (!stage || (state.phase.at !== 'stage' && state.phase.at !== 'draining')) return;
+  const back = state.phase.at === 'rolling-back';
+  const step = plan.steps[state.phase.at === 'rolling-back' ? state.phase.step : state.step];
+  const stage = step?.kind === 'stage' ? step : undefined;
+  if (!stage || (!back && state.phase.at !== 'stage' && state.phase.at !== 'draining')) return;
   let total = 0;
   let failedTotal = 0;
   let busyGroups = 0;
   for (const group of stage.groups) {
-    const inFlight = count(state, stage, group.first, group.count, 'fd');
+    const inFlight = count(state, stage, group.first, group.count, 'fdb');
     let failed = 0;
     for (let at = group.first; at < group.first + group.count; at++) {
       const member = stage.base + at;
@@ -44,14 +46,14 @@ export function checkLimits(plan: Plan, state: RunState, forgiven: ReadonlySet<n
       if (code === 'x' || code === 'u' || (code === 'r' && !forgiven.has(member))) failed++;
     }
     if (inFlight > stage.width.within) broken('P6', `${inFlight} in flight in group ${group.key}, ${stage.width.within} allowed`);
-    if (stage.budget?.per === 'group' && inFlight > 0 && failed + inFlight > stage.budget.failures + 1)
+    if (!back && stage.budget?.per === 'group' && inFlight > 0 && failed + inFlight > stage.budget.failures + 1)
       broken('P6', `${failed} failed and ${inFlight} in flight in group ${group.key}, budget ${stage.budget.failures}`);
     if (inFlight > 0) busyGroups++;
     total += inFlight;
     failedTotal += failed;
   }
   if (busyGroups > stage.width.groups) broken('P6', `${busyGroups} groups at once, ${stage.width.groups} allowed`);
-  if (stage.budget?.per === 'stage' && total > 0 && failedTotal + total > stage.budget.failures + 1)
+  if (!back && stage.budget?.per === 'stage' && total > 0 && failedTotal + total > stage.budget.failures + 1)
     broken('P6', `${failedTotal} failed and ${total} in flight, budget ${stage.budget.failures}`);
 }
 

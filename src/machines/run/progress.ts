@@ -3,7 +3,7 @@ import { type Fault, fault, faultText } from '../../model/fault.ts';
 import * as vector from '../../model/vector.ts';
 import { memberAt, type PlanStage, type PlanStep, stageWidth } from '../../planning/plan.ts';
 import { ask } from './checks.ts';
-import { fill, isHeld, openStage, waveIsOver } from './schedule.ts';
+import { fill, groupOf, isHeld, openStage, waveIsOver } from './schedule.ts';
 import { type Draft, membersInFlight, type RunResult, stageOf } from './state.ts';
 
 /** The first phase after `start`. */
@@ -100,7 +100,7 @@ function drain(draft: Draft): void {
   )
     return;
   if (state.ending.rollback) {
-    draft.enter({ at: 'rolling-back', cursor: state.starts.length - 1, step: state.step });
+    draft.enter({ at: 'rolling-back', cursor: state.starts.length - 1, step: -1, busy: 0 });
     rollBackMore(draft);
   } else thaw(draft);
 }
@@ -168,32 +168,51 @@ export function end(draft: Draft, result: RunResult, rollback: boolean, why: Fau
 }
 
 /**
- * Rolls back newest first, one stage at a time, as many at once as the stage had (P8). What has no rollback is passed over and named in
- * the result.
+ * Rolls back newest first, one stage at a time, as many at once as the stage allowed in all and in each group (P6, P8). What has no rollback is
+ * passed over and named in the result.
  */
 function rollBackMore(draft: Draft): void {
   const { state, plan } = draft;
   if (state.phase.at !== 'rolling-back') return;
-  let { cursor, step } = state.phase;
+  let { cursor, step, busy } = state.phase;
   while (cursor >= state.mark && !state.pause) {
     const member = vector.get(state.starts, cursor);
     const code = draft.code(member);
-    const place = memberAt(plan, member);
-    const goesBack = (code === 's' || code === 'x' || code === 'y') && place.stage.rollback !== undefined;
-    if (goesBack) {
-      if (place.step !== step && state.counts.inFlight > 0) break;
-      if (state.counts.inFlight >= stageWidth(place.stage)) break;
-      step = place.step;
+    const { stage, step: its, position } = memberAt(plan, member);
+    if ((code === 's' || code === 'x' || code === 'y') && stage.rollback !== undefined) {
+      if (its !== step) {
+        if (state.counts.inFlight > 0) break;
+        step = its;
+        state.groups = vector.filled(stage.groups.length, { next: 0, inFlight: 0, failed: 0 });
+      }
+      const group = groupOf(stage, position);
+      const { inFlight } = vector.get(state.groups, group);
+      if (state.counts.inFlight >= stageWidth(stage) || inFlight >= stage.width.within || (inFlight === 0 && busy >= stage.width.groups))
+        break;
+      draft.updateGroup(group, { inFlight: inFlight + 1 });
+      if (inFlight === 0) busy++;
       draft.mark(member, 'b');
       draft.send(member, { type: 'revert' });
     }
     cursor--;
   }
-  state.phase = { at: 'rolling-back', cursor, step };
+  state.phase = { at: 'rolling-back', cursor, step, busy };
   if (cursor < state.mark && state.counts.inFlight === 0) {
     judgeRollback(draft);
     thaw(draft);
   }
+}
+
+/** A member that went back has ended, well or not: its place is free for the next. */
+export function wentBack(draft: Draft, member: number): void {
+  const { state, plan } = draft;
+  if (state.phase.at !== 'rolling-back') return;
+  const { stage, position } = memberAt(plan, member);
+  const group = groupOf(stage, position);
+  const inFlight = vector.get(state.groups, group).inFlight - 1;
+  draft.updateGroup(group, { inFlight });
+  state.phase = { ...state.phase, busy: state.phase.busy - (inFlight === 0 ? 1 : 0) };
+  rollBackMore(draft);
 }
 
 /** Rolled back is what a run is only if nothing of it is left. */

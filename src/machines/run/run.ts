@@ -5,7 +5,20 @@ import { fenceText, type Machine, sameFence, type Work } from '../machine.ts';
 import type { MemberReport, RunMessage, TargetMessage } from '../messages.ts';
 import { askAgain, checkOf, judge } from './checks.ts';
 import { onControl } from './controls.ts';
-import { advance, afterSoak, end, failStage, finish, nextStep, nextWave, postUpgrade, preflight, start, targetName } from './progress.ts';
+import {
+  advance,
+  afterSoak,
+  end,
+  failStage,
+  finish,
+  nextStep,
+  nextWave,
+  postUpgrade,
+  preflight,
+  start,
+  targetName,
+  wentBack,
+} from './progress.ts';
 import { answerSurvey, budgetIsSpent, fill, release } from './schedule.ts';
 import { type Asking, Draft, type RunReaction, type RunState, refuse, runFence, stageOf } from './state.ts';
 
@@ -79,7 +92,7 @@ function onMemberDone(draft: Draft, report: Extract<MemberReport, { type: 'membe
   const failed = result === 'failed' || (result === 'reverted' && !goingBack);
   draft.mark(member, result === 'succeeded' ? 's' : result === 'reverted' ? 'r' : result === 'skipped' ? 'k' : touched ? 'x' : 'u');
   if (goingBack) {
-    advance(draft);
+    wentBack(draft, member);
     return draft.done();
   }
   const stage = stageOf(plan, state);

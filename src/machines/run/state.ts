@@ -60,7 +60,8 @@ export type RunPhase =
   | { at: 'barrier'; asking: Asking }
   | { at: 'post-upgrade'; index: number; asking: Asking }
   | { at: 'draining' }
-  | { at: 'rolling-back'; cursor: number; step: number }
+  /** `step`: the stage that goes back now; `busy`: how many of its groups have a member going back. */
+  | { at: 'rolling-back'; cursor: number; step: number; busy: number }
   | { at: 'thawing'; asking: Asking }
   | { at: 'finished'; result: RunResult; endedAt: number };
 

@@ -88,7 +88,7 @@ export class LabHost {
   }
 
   protected read(name: string): string {
-    return existsSync(this.path(name)) ? readFileSync(this.path(name), 'utf8').trim() : '';
+    return readIfThere(this.path(name));
   }
 
   #lastFence(): string {
@@ -100,8 +100,8 @@ export class LabHost {
     for (const child of this.#children) killGroup(child.pid);
     for (const file of globSync(this.path('home/.upshift/jobs/*/*/*/pid'))) {
       // A number of an earlier boot may belong to any process of this machine by now.
-      const current = readFileSync(join(file, '../boot'), 'utf8').trim() === this.read('boot_id');
-      if (current && !existsSync(join(file, '../exit'))) killGroup(Number(readFileSync(file, 'utf8')));
+      const current = readIfThere(join(file, '../boot')) === this.read('boot_id');
+      if (current && !existsSync(join(file, '../exit'))) killGroup(Number(readIfThere(file)));
     }
     const open = new Map<string, { fence: string; action: string }>();
     for (const line of this.read('ledger.jsonl').split('\n').filter(Boolean)) {
@@ -189,6 +189,15 @@ export class LabHost {
       answer(200, { frozen: false });
     } else if (route === 'PUT /config') answer(frozen === '' ? 200 : 423, { ok: frozen === '' });
     else answer(404, { error: `no ${route}` });
+  }
+}
+
+/** A file's text, or nothing: whoever else works here may have removed it a moment ago. */
+function readIfThere(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim();
+  } catch {
+    return '';
   }
 }
 
