@@ -15,6 +15,8 @@ const RUN = 'src/machines/run/run.test.ts';
 const TARGET = 'src/machines/target.test.ts';
 const LOOP = 'src/runtime/loop.test.ts';
 const SIMULATOR = 'src/checking/simulator.test.ts';
+const ADMISSION = 'src/runtime/admission.test.ts';
+const EXECUTOR = 'src/runtime/executor.test.ts';
 const SQLITE = 'src/runtime/embedded/sqlite-store.test.ts';
 
 export const MUTANTS: readonly Mutant[] = [
@@ -200,6 +202,34 @@ export const MUTANTS: readonly Mutant[] = [
     find: 'this.#pending = turn;',
     replace: '',
     tests: [LOOP],
+  },
+  {
+    name: 'what hangs keeps its turn from others',
+    file: 'src/runtime/admission.ts',
+    find: 'this.#clock.now() + this.#limits.settledMs, settle)',
+    replace: 'this.#clock.now() + this.#limits.settledMs, () => {})',
+    tests: [ADMISSION],
+  },
+  {
+    name: 'one piece of work too many begins at once',
+    file: 'src/runtime/admission.ts',
+    find: 'this.#unsettled >= this.#limits.atOnce',
+    replace: 'this.#unsettled > this.#limits.atOnce',
+    tests: [ADMISSION],
+  },
+  {
+    name: 'waiting for a turn counts against the deadline',
+    file: 'src/runtime/executor.ts',
+    find: 'deadline: work.deadline + waitedMs',
+    replace: 'deadline: work.deadline',
+    tests: [EXECUTOR],
+  },
+  {
+    name: 'a driver that throws is taken for one that failed',
+    file: 'src/runtime/executor.ts',
+    find: "return unknownEnd('driver-threw'",
+    replace: "return { kind: 'ended', outcome: 'failure' } as Ending; unknownEnd('driver-threw'",
+    tests: [EXECUTOR],
   },
   {
     name: 'a changed chunk of a vector is not written',

@@ -2,18 +2,19 @@
  * Kills the orchestrator (kill -9) at random moments of real upgrades of the lab, starts it again each time, and judges what came of it by
  * nothing but the targets' own ledgers.
  *
- *     npm run test:storm -- [--kills 50] [--seed 1] [--json]
+ *     npm run test:storm -- [--kills 50] [--pack generic|avi|tpvm] [--seed 1] [--json]
+ *
+ * Without --pack, the labs of all packs take turns.
  *
  * The seed fixes the labs, their faults and the moments; the machine's own pace is not fixed, so a failure may need a few tries to come
  * again. Exit code 1 where a promise is broken, with the seed and the ledgers.
  */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type LedgerEntry, ledgerViolations } from '../src/checking/ledger.ts';
+import type { LedgerEntry } from '../src/checking/ledger.ts';
 import { Random } from '../src/checking/random.ts';
-import { type Lab, type LabOptions, startLab } from '../src/packs/generic/lab.ts';
-import { counts, ledgers, QUICK, type Ran, start, temporaryFolder, upshift } from '../test/command-line.fixture.ts';
+import { counts, ledgers, type Ran, start, temporaryFolder, upshift } from '../test/command-line.fixture.ts';
+import { SUBJECTS, type Subject } from './storm-subjects.ts';
 
 /** From the start of a process to its end: before the first line of ours runs, and well into the next action. */
 const LONGEST_LIFE_MS = 1_800;
@@ -26,7 +27,12 @@ const MS_A_KILL = 10_000;
 const LEDGER_LINES = 40;
 
 const { values: flags } = parseArgs({
-  options: { kills: { type: 'string', default: '50' }, seed: { type: 'string' }, json: { type: 'boolean', default: false } },
+  options: {
+    kills: { type: 'string', default: '50' },
+    seed: { type: 'string' },
+    pack: { type: 'string' },
+    json: { type: 'boolean', default: false },
+  },
 });
 const kills = Number(flags.kills);
 const seed = flags.seed === undefined ? Date.now() % 1_000_000 : Number(flags.seed);
@@ -35,28 +41,10 @@ if (!Number.isInteger(kills) || kills < 1 || !Number.isInteger(seed)) {
   process.exit(1);
 }
 
-/** What is wrong with a lab, and the exit code its run must come to all the same. */
-type Weather = { name: string; faults: Partial<LabOptions>; code: number };
-
-const WEATHER: readonly ((random: Random) => Weather)[] = [
-  () => ({ name: 'fair', faults: {}, code: 0 }),
-  (random) => ({ name: 'connections dropped', faults: { drop: [engine(random), controller(random)] }, code: 0 }),
-  (random) => ({ name: 'an engine fails', faults: { fail: [`${engine(random)}:install:1`] }, code: 0 }),
-  (random) => ({ name: 'a controller fails', faults: { fail: [`${controller(random)}:install:1`] }, code: 3 }),
-  (random) => ({ name: 'an engine is slow', faults: { slow: [engine(random)] }, code: 0 }),
-  (random) => ({
-    name: 'one slow, one dropped, one fails twice',
-    faults: { slow: ['se-1'], drop: [random.pick(['se-2', 'se-3'])], fail: ['se-4:install:2'] },
-    code: 0,
-  }),
-];
-
-function engine(random: Random): string {
-  return `se-${1 + random.below(QUICK.hosts)}`;
-}
-
-function controller(random: Random): string {
-  return `c-${1 + random.below(QUICK.controllers)}`;
+const subjects = SUBJECTS.filter((subject) => flags.pack === undefined || subject.name === flags.pack);
+if (subjects.length === 0) {
+  console.error(`test:storm: there is no lab ${flags.pack}; there are ${SUBJECTS.map((subject) => subject.name).join(', ')}`);
+  process.exit(1);
 }
 
 type View = {
@@ -67,7 +55,8 @@ type View = {
 
 /** One run of one lab, with whatever happens to it. */
 class StormyRun {
-  readonly #lab: Lab;
+  readonly #subject: Subject;
+  readonly #folder: string;
   readonly #env: NodeJS.ProcessEnv;
   readonly #random: Random;
   /** `target action` an operator has asked for once more. */
@@ -76,15 +65,16 @@ class StormyRun {
   readonly orders: string[] = [];
   kills = 0;
 
-  constructor(lab: Lab, env: NodeJS.ProcessEnv, random: Random) {
-    this.#lab = lab;
+  constructor(subject: Subject, folder: string, env: NodeJS.ProcessEnv, random: Random) {
+    this.#subject = subject;
+    this.#folder = folder;
     this.#env = env;
     this.#random = random;
   }
 
   /** Carries the upgrade out, killed at most so often; the exit code it came to. */
   async carryOut(mostKills: number): Promise<number> {
-    let words = ['apply', this.#lab.folder, '--yes'];
+    let words = this.#subject.apply(this.#folder);
     for (;;) {
       const { code, out, err } = await this.#live(words, this.kills < mostKills);
       // A process that was killed before it had made a run has left none to resume.
@@ -94,7 +84,7 @@ class StormyRun {
         if (code === 1) throw new Error(`${words.join(' ')} ended with 1: ${out}${err}`);
         return code;
       }
-      words = begun ? ['resume'] : ['apply', this.#lab.folder, '--yes'];
+      words = begun ? ['resume'] : this.#subject.apply(this.#folder);
     }
   }
 
@@ -122,14 +112,14 @@ class StormyRun {
     for (const { target } of failed) {
       const counter = (this.#retries.get(target) ?? 0) + 1;
       this.#retries.set(target, counter);
-      for (const action of Object.keys(counts(ledgers(this.#lab.folder).get(target) ?? []))) this.#allow(target, action);
+      for (const action of Object.keys(counts(ledgers(this.#folder).get(target) ?? []))) this.#allow(target, action);
       await this.#order(`retries ${target}`, ['retry', 'last', target, '--counter', String(counter)]);
     }
   }
 
   async #decide(target: string, state: string): Promise<void> {
     const action = state === 'uninstall' ? 'rollback' : state;
-    const last = ledgers(this.#lab.folder)
+    const last = ledgers(this.#folder)
       .get(target)
       ?.findLast((entry) => entry.action === action);
     const as = last?.phase === 'end' ? (last.outcome ?? 'success') : 'again';
@@ -150,33 +140,8 @@ class StormyRun {
 
   /** What is wrong with how it ended. `wanted`: the exit code its faults demand. */
   violations(code: number, wanted: number): string[] {
-    const { folder, targets } = this.#lab;
-    const back = wanted === 3;
-    const groups = Map.groupBy(
-      targets.filter((target) => target.role === 'engine'),
-      (target) => target.group,
-    );
-    const found = ledgerViolations(ledgers(folder), {
-      // Going back is a reboot of its own.
-      allowed: (target, action) => 1 + (this.#again.get(`${target} ${action}`) ?? 0) + (back && action === 'reboot' ? 1 : 0),
-      serial: new Map([...groups].map(([group, members]) => [group, members.map((member) => member.id)])),
-      freezer: 'c-1',
-    });
-    if (code !== wanted) found.push(`the run ended with exit code ${code}, and its faults demand ${wanted}`);
-    for (const { id } of targets) {
-      const version = readFileSync(join(folder, 'targets', id, 'version'), 'utf8').trim();
-      if (version !== (back ? '1.0.0' : '2.0.0')) found.push(`${id} is at ${version} after exit code ${wanted}`);
-    }
-    if (this.#frozen()) found.push('P7: c-1 is still frozen');
-    return found;
-  }
-
-  #frozen(): boolean {
-    try {
-      return readFileSync(join(this.#lab.folder, 'targets', 'c-1', 'frozen'), 'utf8') !== '';
-    } catch {
-      return false;
-    }
+    const found = this.#subject.violations(this.#folder, wanted === 3, (target, action) => this.#again.get(`${target} ${action}`) ?? 0);
+    return code === wanted ? found : [`the run ended with exit code ${code}, and its faults demand ${wanted}`, ...found];
   }
 }
 
@@ -202,13 +167,20 @@ const violations: string[] = [];
 let killed = 0;
 let runs = 0;
 if (!flags.json) console.log(`seed ${seed}: at least ${kills} kills`);
-while ((killed < kills || runs < 2) && violations.length === 0) {
-  const { name, faults, code: wanted } = (WEATHER[runs % WEATHER.length] as (typeof WEATHER)[number])(random);
+while ((killed < kills || runs < 2 * subjects.length) && violations.length === 0) {
+  const subject = subjects[runs % subjects.length] as Subject;
+  const { weather } = subject;
+  const {
+    name: fault,
+    faults,
+    code: wanted,
+  } = (weather[Math.floor(runs / subjects.length) % weather.length] as Subject['weather'][number])(random);
+  const name = `${subject.name}, ${fault}`;
   const began = Date.now();
   const { path, remove } = temporaryFolder();
   const folder = join(path, 'lab');
-  const lab = await startLab({ ...QUICK, ...faults, folder });
-  const run = new StormyRun(lab, { UPSHIFT_DATA: join(path, 'data') }, random);
+  const lab = await subject.start(folder, faults);
+  const run = new StormyRun(subject, folder, { UPSHIFT_DATA: join(path, 'data') }, random);
   let code = -1;
   try {
     code = await run.carryOut(Math.min(KILLS_A_RUN, Math.max(1, kills - killed)));

@@ -38,7 +38,9 @@ async function execute(
   const shown = await upshift(['tpvm', 'upgrade', 'show', '--json'], one.env);
   const [row] = JSON.parse(shown.out) as Row[];
   const history = row
-    ? (JSON.parse((await upshift(['show', 'last', row.device, '--json'], one.env)).out) as { history: { change: string }[] }).history
+    ? (
+        JSON.parse((await upshift(['show', 'last', row.device, '--json'], one.env)).out) as { stages: { history: { change: string }[] }[] }
+      ).stages.flatMap((stage) => stage.history)
     : [];
   const path = history.map((record) => /^acting: (.+)$/.exec(record.change)?.[1]).filter((name): name is string => name !== undefined);
   return { code: ran.code, out: ran.out + ran.err, row, path };

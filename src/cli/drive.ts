@@ -140,7 +140,10 @@ function plainDisplay(loop: RunLoop): Display {
       }
       const waiting = waitingOn(sourceOf(loop)).filter((one) => one.kind !== 'targets');
       const text = waiting
-        .map((one) => `${one.needsPerson ? 'needs you' : 'waits for'}: ${one.text}${one.remedy === undefined ? '' : ` → ${one.remedy}`}`)
+        .map(
+          (one) =>
+            `${one.needsPerson ? 'needs you' : 'waits for'}: ${one.text}${one.remedy === undefined ? '' : `\n            ${one.remedy.replaceAll('\n', '\n            ')}`}`,
+        )
         .join('\n          ');
       if (text !== lastWaiting && text !== '') say(text);
       lastWaiting = text;

@@ -1,7 +1,6 @@
 /** Paints a frame of lines over the one before, in a terminal. */
 
-import { stripVTControlCharacters } from 'node:util';
-import { cut, widthOf } from './style.ts';
+import { cutLine } from './style.ts';
 
 export class Painter {
   readonly #stream: NodeJS.WriteStream;
@@ -21,9 +20,7 @@ export class Painter {
 
   /** Replaces the frame. Lines that are too long are cut, and what does not fit the screen is left out from the middle. */
   paint(lines: readonly string[]): void {
-    const fitting = lines
-      .slice(0, this.rows - 1)
-      .map((line) => (widthOf(line) > this.columns ? cut(stripVTControlCharacters(line), this.columns) : line));
+    const fitting = lines.slice(0, this.rows - 1).map((line) => cutLine(line, this.columns));
     const up = this.#painted > 0 ? `\x1b[${this.#painted}A` : '';
     // Synchronized output, so that no half frame is seen.
     this.#stream.write(`\x1b[?2026h\x1b[?25l${up}${fitting.map((line) => `\x1b[2K${line}`).join('\n')}\n\x1b[0J\x1b[?2026l`);

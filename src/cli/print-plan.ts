@@ -3,7 +3,7 @@ import { checkName } from '../machines/run/checks.ts';
 import type { Check } from '../model/documents/index.ts';
 import { durationText } from '../model/duration.ts';
 import { type Plan, type PlanStage, stageWidth, targetAt, worstFailures } from '../planning/plan.ts';
-import { plural, type Style, table, wrap } from './style.ts';
+import { cut, pad, plural, type Style, table, widthOf, wrap } from './style.ts';
 
 /** How many names a line of targets shows before it only counts. */
 const NAMES = 8;
@@ -20,7 +20,7 @@ export function planLines(plan: Plan, style: Style, columns = 100): string[] {
     [style.dim('Path'), `${plan.product} ${path}${kinds ? style.dim(` (${kinds})`) : ''}`],
     [
       style.dim('Targets'),
-      `${members.toLocaleString('en')} of ${plural(plan.targets.length, 'target')} ${members === 1 ? 'changes' : 'change'}${plan.unchanged > 0 ? style.dim(`, ${plan.unchanged.toLocaleString('en')} already there`) : ''}`,
+      `${members.toLocaleString('en')} of ${plural(plan.targets.length, 'target')} to be changed${plan.unchanged > 0 ? style.dim(`, ${plan.unchanged.toLocaleString('en')} already there`) : ''}`,
     ],
     [style.dim('Digest'), style.dim(plan.digest)],
   ]))
@@ -77,9 +77,10 @@ function checkText(check: Check): string {
 
 function stageLines(plan: Plan, stage: PlanStage, number: number, style: Style, columns: number): string[] {
   const lines: string[] = [];
+  const label = Math.min(30, Math.max(10, ...stage.groups.slice(0, NAMES).map((group) => widthOf(group.key) + 2)));
   const side = (word: string, text: string) => {
-    wrap(text, Math.max(40, columns - 15)).forEach((line, index) =>
-      lines.push(`     ${style.dim((index === 0 ? word : '').padEnd(10))}${line}`),
+    wrap(text, Math.max(40, columns - label - 5)).forEach((line, index) =>
+      lines.push(`     ${style.dim(pad(index === 0 ? cut(word, label - 2) : '', label))}${line}`),
     );
   };
   const total = stage.order.length;
@@ -143,7 +144,9 @@ function widthText(stage: PlanStage): string {
 function failureText(stage: PlanStage): string {
   const worst = worstFailures(stage);
   const total = stage.order.length;
-  const limit = stage.budget ? `more than ${stage.budget.failures}${stage.budget.per === 'group' ? ' in a group' : ''}` : 'the first';
+  const limit = stage.budget
+    ? `${stage.budget.failures === 0 ? 'the first' : `more than ${stage.budget.failures}`}${stage.budget.per === 'group' ? ' in a group' : ''}`
+    : 'the first';
   const most = `at worst ${worst} of ${total} fail`;
   switch (stage.onFailure) {
     case 'continue':

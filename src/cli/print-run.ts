@@ -2,7 +2,7 @@
 import { durationText } from '../model/duration.ts';
 import { type Fault, faultText } from '../model/fault.ts';
 import type { MemberView, RunView, StageView } from '../runtime/view.ts';
-import { cut, pad, plural, type Style, wrap } from './style.ts';
+import { cut, pad, plural, type Style, table, wrap } from './style.ts';
 
 const BAR = 24;
 /** Groups shown by name; the others are counted. */
@@ -38,7 +38,7 @@ function bar(stage: StageView, style: Style): string {
     BAR - done - failed,
     count('in flight', 'deciding', 'going back') > 0 ? Math.max(1, cells(count('in flight', 'deciding', 'going back'))) : 0,
   );
-  return `${style.green('█'.repeat(done))}${style.red('█'.repeat(failed))}${style.cyan('▒'.repeat(flight))}${style.dim('░'.repeat(BAR - done - failed - flight))}`;
+  return `${style.green('█'.repeat(done))}${style.red('✗'.repeat(failed))}${style.cyan('▒'.repeat(flight))}${style.dim('░'.repeat(BAR - done - failed - flight))}`;
 }
 
 function stageLine(stage: StageView, style: Style, width: number): string {
@@ -49,12 +49,7 @@ function stageLine(stage: StageView, style: Style, width: number): string {
   const parts = ['succeeded', 'failed', 'deciding', 'in flight', 'going back', 'reverted', 'skipped'].flatMap((name) =>
     stage.counts[name] ? [`${stage.counts[name]} ${name}`] : [],
   );
-  const done =
-    stage.total -
-    (stage.counts['waiting'] ?? 0) -
-    (stage.counts['in flight'] ?? 0) -
-    (stage.counts['deciding'] ?? 0) -
-    (stage.counts['going back'] ?? 0);
+  const done = ['succeeded', 'skipped', 'reverted'].reduce((sum, name) => sum + (stage.counts[name] ?? 0), 0);
   const mark =
     stage.status === 'current' ? style.cyan('▸') : done === stage.total && !stage.counts['failed'] ? style.green('✓') : style.dim('·');
   const name = pad(stage.status === 'current' ? style.bold(cut(stage.name, width)) : cut(stage.name, width), width);
@@ -63,10 +58,13 @@ function stageLine(stage: StageView, style: Style, width: number): string {
 
 /** The groups of the present stage that are going on, and how many are done or not begun. */
 function groupLines(stage: StageView, style: Style, width: number): string[] {
-  const going = stage.groups.filter((group) => group.inFlight > 0 || (group.done > 0 && group.done < group.total));
+  const going = stage.groups.filter((group) => group.inFlight > 0 || (group.done + group.failed > 0 && group.done < group.total));
   const lines = going
     .slice(0, GROUPS)
-    .map((group) => `    ${style.dim(pad(cut(group.key || '(none)', width), width))}  ${style.dim(`${group.done}/${group.total}`)}`);
+    .map(
+      (group) =>
+        `    ${style.dim(pad(cut(group.key || '(none)', width), width))}  ${style.dim(`${group.done}/${group.total}`)}${group.failed > 0 ? style.red(`  ${group.failed} failed`) : ''}`,
+    );
   const done = stage.groups.filter((group) => group.done === group.total).length;
   const rest = [
     going.length > GROUPS ? `${going.length - GROUPS} more groups going on` : '',
@@ -78,7 +76,10 @@ function groupLines(stage: StageView, style: Style, width: number): string[] {
 }
 
 function memberLine(member: MemberView, style: Style, now: number, width: number, columns: number): string {
-  const since = member.since === undefined || member.status === 'failed' ? '' : durationText(Math.max(0, now - member.since));
+  const since =
+    member.since === undefined || !['in flight', 'deciding', 'going back'].includes(member.status)
+      ? ''
+      : durationText(Math.max(0, now - member.since));
   const why =
     member.status === 'failed' || member.status === 'deciding'
       ? [member.message, member.fault ? faultText(member.fault) : undefined].filter(Boolean).join(': ')
@@ -96,7 +97,7 @@ export function runLines(view: RunView, style: Style, options: { now: number; co
   const { now, columns } = options;
   const ended = view.result !== undefined;
   const age = durationText(Math.max(0, (view.endedAt ?? now) - view.startedAt));
-  const head = `${style.bold(cut(view.title ?? view.upgrade, 60))}  ${style.dim(view.run)}  ${ended ? resultText(view.result as string, style) : style.cyan(view.phase)} ${style.dim(age)}`;
+  const head = `${style.bold(cut(view.title ?? view.upgrade, 60))}  ${style.dim(view.run)}  ${ended ? resultText(view.result as string, style) : style.cyan(PHASE_WORDS[view.phase] ?? view.phase)} ${style.dim(age)}`;
   const lines = [head];
   const names = Math.min(
     30,
@@ -104,7 +105,8 @@ export function runLines(view: RunView, style: Style, options: { now: number; co
   );
   for (const stage of view.stages) {
     lines.push(stageLine(stage, style, names));
-    if (stage.status === 'current' && stage.groups.length > 1 && !ended) lines.push(...groupLines(stage, style, names));
+    if (stage.status === 'current' && stage.groups.length > 1 && !ended)
+      lines.push(...groupLines(stage, style, Math.min(40, Math.max(names, ...stage.groups.slice(0, 200).map((group) => group.key.length)))));
   }
   const tail: string[] = [];
   for (const one of view.waiting) {
@@ -116,8 +118,7 @@ export function runLines(view: RunView, style: Style, options: { now: number; co
     wrap(one.text, Math.max(30, columns - 14)).forEach((line, index, all) =>
       tail.push(`  ${index === 0 ? label : '         '}  ${line}${index === all.length - 1 ? until : ''}`),
     );
-    if (one.remedy !== undefined)
-      for (const line of wrap(one.remedy, Math.max(30, columns - 15))) tail.push(`             ${style.bold(line)}`);
+    for (const line of remedyLines(one.remedy, style)) tail.push(`             ${line}`);
   }
   if (view.reason && ended) tail.push(...faultLines(view.reason, style, columns));
   for (const one of view.unreleased) tail.push(...faultLines(one, style, columns));
@@ -128,10 +129,41 @@ export function runLines(view: RunView, style: Style, options: { now: number; co
     32,
     shown.reduce((most, member) => Math.max(most, member.target.length), 6),
   );
-  for (const member of shown) lines.push(memberLine(member, style, now, width, columns));
+  for (const member of shown) {
+    lines.push(memberLine(member, style, now, width, columns));
+    if (
+      member.remedy !== undefined &&
+      member.status !== 'in flight' &&
+      lines.length + tail.length < (options.rows ?? Number.POSITIVE_INFINITY) - 1
+    )
+      lines.push(`      ${style.dim('→')} ${cut(member.remedy, columns - 10)}`);
+  }
   if (shown.length < pressing.length) lines.push(style.dim(`      and ${plural(pressing.length - shown.length, 'more target')}`));
   return [...lines, ...tail];
 }
+
+/** A remedy's commands, each with what it does, in two columns. */
+function remedyLines(remedy: string | undefined, style: Style): string[] {
+  if (remedy === undefined) return [];
+  const rows = remedy.split('\n').map((line) => line.split(/ {3,}/));
+  return table(rows.map(([command = '', meaning = '']) => [style.bold(command), style.dim(meaning)]));
+}
+
+/** What a phase is called for people. */
+export const PHASE_WORDS: Record<string, string> = {
+  new: 'starting',
+  preflight: 'checking first',
+  approval: 'waits for an approval',
+  freezing: 'freezing',
+  stage: 'running',
+  soak: 'watching',
+  gate: 'at a gate',
+  barrier: 'at a barrier',
+  'post-upgrade': 'after the last stage',
+  draining: 'stopping',
+  'rolling-back': 'rolling back',
+  thawing: 'thawing',
+};
 
 function weight(member: MemberView): number {
   return ['deciding', 'failed', 'going back', 'in flight'].indexOf(member.status) + 1 || 9;

@@ -18,7 +18,11 @@ export function summaryLines(summary: RunSummaryReport, state: RunState, style: 
       `${style.bold('Changed')} ${plural(names.length, 'target')} ${move}: ${names.slice(0, 10).join(', ')}${names.length > 10 ? ` and ${names.length - 10} more` : ''}`,
     );
   }
-  if (moves.size === 0) lines.push(`${style.bold('Changed')} nothing`);
+  if (summary.takenBack.length > 0)
+    lines.push(
+      `${style.bold('Taken back')} ${plural(summary.takenBack.length, 'target')}: ${summary.takenBack.slice(0, 10).join(', ')}${summary.takenBack.length > 10 ? ` and ${summary.takenBack.length - 10} more` : ''}`,
+    );
+  if (moves.size === 0 && summary.takenBack.length === 0) lines.push(`${style.bold('Changed')} nothing`);
   if (summary.failed.length > 0)
     lines.push(
       `${style.bold('Failed')}  ${style.red(summary.failed.slice(0, 10).join(', '))}${summary.failed.length > 10 ? ` and ${summary.failed.length - 10} more` : ''}`,

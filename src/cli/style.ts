@@ -46,6 +46,28 @@ export function cut(text: string, width: number): string {
   return `${out}…`;
 }
 
+/** Cuts a line with colours and columns to a width, keeping both. */
+export function cutLine(line: string, width: number): string {
+  if (widthOf(line) <= width) return line;
+  let out = '';
+  let used = 0;
+  let coloured = false;
+  for (const part of line.split(/(\u001b\[[0-9;]*m)/)) {
+    if (part.startsWith('\u001b')) {
+      out += part;
+      coloured = true;
+      continue;
+    }
+    for (const char of part) {
+      const wide = widthOf(char);
+      if (used + wide > width - 1) return `${out}…${coloured ? '\u001b[0m' : ''}`;
+      out += char;
+      used += wide;
+    }
+  }
+  return out;
+}
+
 /** Breaks a text at spaces into lines of at most a width. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];

@@ -69,8 +69,8 @@ export function findRun(runs: readonly RunSummary[], name: string | undefined): 
   );
 }
 
-/** The member a person means by a target's id: the one that is going on or has failed, in the latest stage that has it. */
-export function memberOf(plan: Plan, codes: (member: number) => string, id: string): number {
+/** The members of a target, one for each stage it is in, in order. */
+export function membersOf(plan: Plan, id: string): number[] {
   const found: number[] = [];
   for (const step of plan.steps) {
     if (step.kind !== 'stage') continue;
@@ -78,9 +78,7 @@ export function memberOf(plan: Plan, codes: (member: number) => string, id: stri
       if (plan.targets[index]?.id === id) found.push(step.base + position);
     });
   }
-  const pressing = found.filter((member) => 'dxuyvfb'.includes(codes(member)));
-  const member = pressing.at(-1) ?? found.at(-1);
-  if (member !== undefined) return member;
+  if (found.length > 0) return found;
   const meant = nearest(
     id,
     plan.targets.map((target) => target.id),
@@ -88,6 +86,19 @@ export function memberOf(plan: Plan, codes: (member: number) => string, id: stri
   throw new FaultError(
     fault('target-unknown', id, `the run has no target ${id}`, meant === undefined ? {} : { remedy: `Did you mean ${meant}?` }),
   );
+}
+
+/** The member a person means by a target's id: the one that is going on or has failed, in the latest stage that has it. */
+export function memberOf(plan: Plan, codes: (member: number) => string, id: string): number {
+  const found = membersOf(plan, id);
+  return found.findLast((member) => 'dxuyvfb'.includes(codes(member))) ?? (found.at(-1) as number);
+}
+
+/** Whether a process works in the data folder just now. */
+export function isDriven(folder: string): boolean {
+  const held = tryLock(folder);
+  held?.release();
+  return held === undefined;
 }
 
 /** An order as it is sent: with who, and with a key that makes sending it twice safe. */
@@ -123,7 +134,15 @@ export async function deliver(
   const store = new SqliteStore(join(folder, DATABASE));
   try {
     const loop = openRun(store, run, actions, { passive: true });
-    const refused = await loop.control(control);
+    // A run waits until it can write again; a person who gives an order is told.
+    const troubled = new Promise<never>((_, fail) => {
+      loop.onChange = () => {
+        if (!loop.trouble) return;
+        loop.stop();
+        fail(new FaultError(loop.trouble));
+      };
+    });
+    const refused = await Promise.race([loop.control(control), troubled]);
     await loop.drain();
     return refused ? { refused, driven: false } : { driven: false };
   } finally {

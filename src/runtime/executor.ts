@@ -99,7 +99,7 @@ export class DriverExecutor implements Executor {
     const order = this.#orderOf(work, waitedMs);
     if ('kind' in order) return { kind: 'ended', outcome: 'failure', fault: order };
     const bounded = boundedOutput(output);
-    const stream = this.#redaction.stream(bounded);
+    const stream = this.#redaction.stream(order.observe ? toldAnew(bounded) : bounded);
     const call: Call = { ...order.call, observing: order.observe, signal, output: stream.push };
     const run = order.observe ? order.action.observe?.bind(order.action) : order.action.run.bind(order.action);
     if (!run)
@@ -401,6 +401,17 @@ function evaluate(scope: Scope, text: string, variables: Record<string, unknown>
   const compiled = compileExpression(scope, text);
   if (!compiled.ok) return { ok: false as const, fault: fault('expression-invalid', text, compiled.problem.message) };
   return compiled.compiled.evaluate(variables);
+}
+
+/** Stands before an output that is told again from its beginning, by an observation. */
+export const TOLD_ANEW = '\f';
+
+function toldAnew(put: (text: string) => void): (text: string) => void {
+  let first = true;
+  return (text) => {
+    put(first ? TOLD_ANEW + text : text);
+    first = false;
+  };
 }
 
 /** Passes at most MAX_OUTPUT characters on, and says so where it stops. */

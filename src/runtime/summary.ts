@@ -12,6 +12,8 @@ export type RunSummaryReport = {
   durationMs: number;
   changed: { target: string; from: string; to: string }[];
   failed: string[];
+  /** Changed, and taken back again. */
+  takenBack: string[];
   /** `least`: the fewest of its targets that were not interrupted at one moment. */
   services: { name: string; of: number; needs: number; least: number; neverDown: boolean }[];
 };
@@ -30,6 +32,7 @@ export function summarize(plan: Plan, state: RunState, history: readonly History
   const interrupted = new Set<string>();
   const changed = new Map<string, { target: string; from: string; to: string }>();
   const failed = new Set<string>();
+  const takenBack = new Set<string>();
   const shift = (target: string, by: number) => {
     for (const index of servicesOf.get(target) ?? []) {
       up[index] = (up[index] as number) + by;
@@ -61,7 +64,10 @@ export function summarize(plan: Plan, state: RunState, history: readonly History
         if (interrupted.delete(target)) shift(target, 1);
       }
       if (message.result === 'succeeded' && message.touched) changed.set(target, { target, from: changed.get(target)?.from ?? from, to });
-      if (message.result === 'reverted') changed.delete(target);
+      if (message.result === 'reverted') {
+        changed.delete(target);
+        takenBack.add(target);
+      }
     }
   }
   const { phase } = state;
@@ -71,6 +77,7 @@ export function summarize(plan: Plan, state: RunState, history: readonly History
     durationMs: (phase.at === 'finished' ? phase.endedAt : state.since) - state.startedAt,
     changed: [...changed.values()],
     failed: [...failed],
+    takenBack: [...takenBack],
     services: plan.services.map((service, index) => {
       const needs = service.needs ?? 1;
       return {

@@ -9,7 +9,7 @@ import { type Plan, type PlanStage, targetAt } from '../planning/plan.ts';
 
 /** Why a run waits, and what ends the wait. `kind` is stable. */
 export type Waiting = {
-  kind: 'approval' | 'window' | 'paused' | 'suspended' | 'soak' | 'check' | 'decision' | 'targets' | 'ending' | 'storage';
+  kind: 'undriven' | 'approval' | 'window' | 'paused' | 'suspended' | 'soak' | 'check' | 'decision' | 'targets' | 'ending' | 'storage';
   text: string;
   since: number;
   /** When it ends by itself, in ms since the epoch. */
@@ -40,7 +40,8 @@ export type StageView = {
   status: 'waiting' | 'current' | 'done';
   total: number;
   counts: Record<string, number>;
-  groups: { key: string; total: number; done: number; inFlight: number }[];
+  /** `done`: ended well; those that failed stand beside. */
+  groups: { key: string; total: number; done: number; failed: number; inFlight: number }[];
   /** An estimate of how long the stage still takes, from what it took so far; absent before anything of it has ended. */
   leftMs?: number;
 };
@@ -67,7 +68,14 @@ export type RunView = {
   unreleased: Fault[];
 };
 
-export type ViewSource = { plan: Plan; state: RunState; member(member: number): TargetState | undefined; trouble?: Fault | undefined };
+export type ViewSource = {
+  plan: Plan;
+  state: RunState;
+  member(member: number): TargetState | undefined;
+  trouble?: Fault | undefined;
+  /** No process drives the run. */
+  undriven?: boolean;
+};
 
 /** The view of a run. O(members); with `limit`, at most that many members in detail. */
 export function runView(source: ViewSource, options: { all?: boolean; limit?: number; now?: number } = {}): RunView {
@@ -107,7 +115,7 @@ export function runView(source: ViewSource, options: { all?: boolean; limit?: nu
 }
 
 function stageView(
-  { state }: ViewSource,
+  { state, undriven }: ViewSource,
   step: Plan['steps'][number],
   index: number,
   codes: readonly (keyof typeof MEMBER_STATUS)[],
@@ -121,17 +129,20 @@ function stageView(
   const groups = step.groups.map((group) => {
     let done = 0;
     let inFlight = 0;
+    let failed = 0;
     for (let at = group.first; at < group.first + group.count; at++) {
       const name = MEMBER_STATUS[codes[step.base + at] as keyof typeof MEMBER_STATUS];
       counts[name] = (counts[name] ?? 0) + 1;
-      if (name !== 'waiting' && name !== 'in flight' && name !== 'deciding' && name !== 'going back') done++;
+      if (name === 'failed') failed++;
+      else if (name === 'succeeded' || name === 'skipped' || name === 'reverted') done++;
       else if (name !== 'waiting') inFlight++;
     }
-    ended += done;
-    return { key: group.key, total: group.count, done, inFlight };
+    ended += done + failed;
+    return { key: group.key, total: group.count, done, failed, inFlight };
   });
   const total = step.order.length;
-  const rolling = status === 'current' && state.phase.at === 'stage' && ended > 0 && ended < total && now !== undefined;
+  const goesOn = !state.suspended && !state.pause && !state.ending && state.counts.deciding === 0 && !undriven;
+  const rolling = goesOn && status === 'current' && state.phase.at === 'stage' && ended > 0 && ended < total && now !== undefined;
   return {
     name: step.title ?? step.name,
     kind: 'stage',
@@ -170,7 +181,7 @@ function memberView({ plan, member }: ViewSource, stage: PlanStage, position: nu
 }
 
 /** Every reason why the run does not go on just now, the most pressing first. */
-export function waitingOn({ plan, state, trouble, member }: ViewSource): Waiting[] {
+export function waitingOn({ plan, state, trouble, member, undriven }: ViewSource): Waiting[] {
   const { phase, since } = state;
   const waiting: Waiting[] = [];
   const add = (kind: Waiting['kind'], text: string, more: Partial<Waiting> = {}) =>
@@ -181,6 +192,11 @@ export function waitingOn({ plan, state, trouble, member }: ViewSource): Waiting
       ...(trouble.remedy === undefined ? {} : { remedy: trouble.remedy }),
     });
   if (phase.at === 'finished') return waiting;
+  if (undriven)
+    add('undriven', 'no process drives this run; what is shown is how it was left', {
+      remedy: `upshift resume ${run}`,
+      needsPerson: true,
+    });
   if (state.pause)
     add('paused', `paused by ${state.pause.by}${state.pause.reason === undefined ? '' : `: ${state.pause.reason}`}`, {
       since: state.pause.at,
@@ -190,9 +206,12 @@ export function waitingOn({ plan, state, trouble, member }: ViewSource): Waiting
   const name = state.suspended?.kind === 'target-failed' ? state.suspended.subject : 'TARGET';
   if (state.suspended)
     add('suspended', faultText(state.suspended), {
-      remedy: checkOf(plan, state)
-        ? `upshift retry ${run}, upshift go ${run} to go on all the same, or upshift abort ${run}`
-        : `upshift retry ${run} ${name}, upshift skip ${run} ${name}, upshift go ${run} to accept it, or upshift abort ${run}`,
+      remedy: [
+        checkOf(plan, state) ? `upshift retry ${run}   ask again` : `upshift retry ${run} ${name}   try it again`,
+        ...(checkOf(plan, state) ? [] : [`upshift skip ${run} ${name}   leave it as it is`]),
+        `upshift go ${run}   accept it and go on`,
+        `upshift abort ${run}   stop${state.committed.length === 0 ? ', and take back what was done' : ''}`,
+      ].join('\n'),
       needsPerson: true,
     });
   if (state.counts.deciding > 0)

@@ -5,17 +5,18 @@ import { openDrivers } from '../../drivers/registry.ts';
 import { newTarget, type TargetState } from '../../machines/target-state.ts';
 import { durationText } from '../../model/duration.ts';
 import { FaultError, fault } from '../../model/fault.ts';
-import type { Store, StoredRun } from '../../runtime/ports.ts';
+import { memberAt } from '../../planning/plan.ts';
+import { TOLD_ANEW } from '../../runtime/executor.ts';
+import type { OutputRecord, Store, StoredRun } from '../../runtime/ports.ts';
 import { summarize } from '../../runtime/summary.ts';
 import { runView, type ViewSource } from '../../runtime/view.ts';
 import { EXIT, exitCodeOf } from '../exit-codes.ts';
 import { Painter } from '../live.ts';
-import { vectorCode } from '../member-codes.ts';
 import { dataOption, jsonOption, print, printJson } from '../options.ts';
-import { runLines } from '../print-run.ts';
+import { PHASE_WORDS, runLines } from '../print-run.ts';
 import { summaryLines } from '../print-summary.ts';
 import { styleFor, table } from '../style.ts';
-import { dataFolder, findRun, memberOf, openForReading } from '../workspace.ts';
+import { dataFolder, findRun, isDriven, membersOf, openForReading } from '../workspace.ts';
 
 const POLL_MS = 500;
 
@@ -30,6 +31,7 @@ export function addRunCommands(program: Command, end: (code: number) => void): v
       if (options.json) return printJson(runs);
       if (runs.length === 0) return print('No runs yet. `upshift apply` starts one.');
       const style = styleFor();
+      const driven = isDriven(dataFolder(options.data));
       const rows = runs.map((run) => [
         run.run,
         `${run.product} → ${run.to}`,
@@ -38,7 +40,9 @@ export function addRunCommands(program: Command, end: (code: number) => void): v
         run.result === 'succeeded'
           ? style.green(run.result)
           : run.result === undefined
-            ? style.cyan(run.phase)
+            ? driven
+              ? style.cyan(PHASE_WORDS[run.phase] ?? run.phase)
+              : style.yellow('interrupted')
             : style.red(run.result === 'reverted' ? 'rolled back' : run.result),
       ]);
       for (const line of table([['RUN', 'UPGRADE', 'STARTED (UTC)', 'TOOK', 'STATE'].map(style.dim), ...rows])) print(line);
@@ -73,7 +77,7 @@ export function addRunCommands(program: Command, end: (code: number) => void): v
     .action(async (name: string | undefined, options: { data?: string }) => {
       const store = opened(options.data);
       const { run } = findRun(store.runs(), name);
-      end(await watch(store, run));
+      end(await watch(store, run, dataFolder(options.data)));
     });
 }
 
@@ -89,13 +93,14 @@ function opened(data: string | undefined): Store {
   return store;
 }
 
-export function sourceOfStored(stored: StoredRun): ViewSource {
+/** `folder`: the data folder, to find out whether any process drives the run. */
+export function sourceOfStored(stored: StoredRun, folder: string): ViewSource {
   const members = new Map<number, TargetState>(stored.members.map((member) => [member.member, member]));
-  return { plan: stored.plan, state: stored.state, member: (member) => members.get(member) };
+  return { plan: stored.plan, state: stored.state, member: (member) => members.get(member), undriven: !isDriven(folder) };
 }
 
-function showRun(store: Store, stored: StoredRun, options: { json?: boolean; all?: boolean }): void {
-  const view = runView(sourceOfStored(stored), { all: options.all ?? false, now: Date.now() });
+function showRun(store: Store, stored: StoredRun, options: { data?: string; json?: boolean; all?: boolean }): void {
+  const view = runView(sourceOfStored(stored, dataFolder(options.data)), { all: options.all ?? false, now: Date.now() });
   const finished = stored.state.phase.at === 'finished';
   const drivers = openDrivers();
   const summary = finished ? summarize(stored.plan, stored.state, store.history(stored.state.run), catalogOf(drivers.actions)) : undefined;
@@ -106,42 +111,75 @@ function showRun(store: Store, stored: StoredRun, options: { json?: boolean; all
   if (summary) for (const line of summaryLines(summary, stored.state, style, columns)) print(line);
 }
 
+/** Every state a target went through, in each stage it is in, and what was printed there. */
 function showTarget(store: Store, stored: StoredRun, id: string, json: boolean): void {
-  const member = memberOf(stored.plan, vectorCode(stored.state), id);
-  const state = stored.members.find((one) => one.member === member) ?? newTarget(stored.state.run, member);
-  const history = store.history(stored.state.run, { machine: member });
-  const outputs = store.outputs(stored.state.run, member);
+  const { plan, state: run } = stored;
+  const found = membersOf(plan, id).map((member) => ({
+    member,
+    stage: memberAt(plan, member).stage,
+    state: stored.members.find((one) => one.member === member) ?? newTarget(run.run, member),
+    history: store.history(run.run, { machine: member }),
+    outputs: printedBy(store.outputs(run.run, member)),
+  }));
   if (json)
     return printJson({
-      run: stored.state.run,
+      run: run.run,
       target: id,
-      member,
-      state,
-      history: history.map(({ body, ...rest }) => ({ ...rest, message: JSON.parse(body) as unknown })),
-      outputs,
+      stages: found.map(({ stage, history, ...rest }) => ({
+        stage: stage.name,
+        ...rest,
+        history: history.map(({ body, ...record }) => ({ ...record, message: JSON.parse(body) as unknown })),
+      })),
     });
   const style = styleFor();
-  print(`${style.bold(id)}  ${style.dim(stored.state.run)}`);
-  if (state.message !== undefined) print(`  ${state.message}${state.remedy === undefined ? '' : ` → ${state.remedy}`}`);
-  const rows = history.map((one) => [
-    new Date(one.at).toISOString().slice(11, 23),
-    one.type,
-    one.refused ? style.yellow(`refused: ${one.change}`) : one.change,
-  ]);
-  for (const line of table(rows)) print(`  ${line}`);
-  const attempts = Map.groupBy(outputs, (one) => `${one.visit}.${one.attempt}`);
-  for (const [attempt, parts] of attempts) {
-    print(style.dim(`  output of ${attempt}`));
-    for (const line of parts
-      .map((part) => part.text)
-      .join('')
-      .trimEnd()
-      .split('\n'))
-      print(`    ${line}`);
+  print(`${style.bold(id)}  ${style.dim(run.run)}`);
+  for (const { stage, state, history, outputs } of found) {
+    print(`\n  ${style.bold(stage.title ?? stage.name)}`);
+    if (state.message !== undefined) print(`  ${state.message}`);
+    if (state.remedy !== undefined && state.phase.at === 'done' && state.phase.result !== 'succeeded') print(`  → ${state.remedy}`);
+    if (history.length === 0) print(style.dim('  not begun'));
+    const titled = (change: string) =>
+      change.replace(
+        /^(\w+): (.+)$/,
+        (_all, at: string, name: string) =>
+          `${at}: ${plan.procedures[stage.procedure]?.states[name]?.title ?? plan.procedures[stage.rollback ?? '']?.states[name]?.title ?? name}`,
+      );
+    const rows = history.map((one) => [
+      new Date(one.at).toISOString().slice(11, 23),
+      one.type,
+      one.refused ? style.yellow(`refused: ${one.change}`) : titled(one.change),
+    ]);
+    for (const line of table(rows)) print(`  ${line}`);
+    for (const { visit, attempt, text } of outputs) {
+      print(
+        style.dim(`  output of ${titled(stateOfVisit(history, visit)).replace(/^\w+: /, '')}${attempt > 1 ? `, attempt ${attempt}` : ''}`),
+      );
+      for (const line of text.trimEnd().split('\n')) print(`    ${line}`);
+    }
   }
 }
 
-async function watch(store: Store, run: string): Promise<number> {
+type Printed = { visit: number; attempt: number; text: string };
+
+/** What each attempt printed. An observation tells an output anew from its beginning, so what was there before it is not shown twice. */
+function printedBy(outputs: readonly OutputRecord[]): Printed[] {
+  return [...Map.groupBy(outputs, (one) => `${one.visit}.${one.attempt}`).values()].map((parts) => {
+    const { visit, attempt } = parts[0] as OutputRecord;
+    const text = parts.map((part) => part.text).join('');
+    return { visit, attempt, text: text.slice(text.lastIndexOf(TOLD_ANEW) + 1) };
+  });
+}
+
+/** The state of a visit, as `acting: NAME`: the one before the answer that carries its fence, or the last. */
+function stateOfVisit(history: readonly { type: string; body: string; change: string }[], visit: number): string {
+  const answered = history.findIndex(
+    (one) => one.type === 'result' && (JSON.parse(one.body) as { fence: { visit: number } }).fence.visit === visit,
+  );
+  const before = answered < 0 ? history : history.slice(0, answered);
+  return before.findLast((one) => /^(acting|observing): /.test(one.change))?.change ?? `visit ${visit}`;
+}
+
+async function watch(store: Store, run: string, folder: string): Promise<number> {
   const live = process.stdout.isTTY === true;
   const painter = new Painter(process.stdout);
   const style = styleFor();
@@ -160,7 +198,7 @@ async function watch(store: Store, run: string): Promise<number> {
       const all = store.history(run, { after: Math.max(0, seen) });
       seen = all.at(-1)?.seq ?? Math.max(0, seen);
     }
-    const lines = runLines(runView(sourceOfStored(stored), { limit: 400, now: Date.now() }), style, {
+    const lines = runLines(runView(sourceOfStored(stored, folder), { limit: 400, now: Date.now() }), style, {
       now: Date.now(),
       columns: painter.columns,
       ...(live ? { rows: painter.rows - 1 } : {}),
