@@ -55,7 +55,7 @@ export function loadDocuments(files: readonly FileBytes[], actions: ActionCatalo
     }
     const source = parseSource(file.file, file.bytes);
     report.problems.push(...source.problems);
-    if (source.problems.length > 0) report.doubtAll();
+    if (source.problems.some((problem) => problem.severity === 'error')) report.doubtAll();
     for (const document of source.documents) {
       const body = checkSchema(document, report);
       if (body) placed.push({ body, source: document });

@@ -1,6 +1,7 @@
 /** Files and folders into documents. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
+import { parse } from 'yaml';
 import { readAnsibleInventory } from '../catalog/ansible-inventory.ts';
 import { type DocumentSet, type FileBytes, loadDocuments } from '../catalog/document-set.ts';
 import type { ActionCatalog } from '../model/action.ts';
@@ -107,6 +108,11 @@ export function loadChecked(sources: DocumentSources, actions: ActionCatalog, st
   return set;
 }
 
+/** The products a pack is for, as it says itself. */
+function packProducts(folder: string): string[] {
+  return (parse(readFileSync(join(folder, 'pack.yaml'), 'utf8')) as { products: string[] }).products;
+}
+
 /** The upgrade that is meant: the one named, or the only one there is. */
 export function chooseUpgrade(set: DocumentSet, name: string | undefined): Upgrade {
   const names = [...set.upgrades.keys()];
@@ -122,12 +128,18 @@ export function chooseUpgrade(set: DocumentSet, name: string | undefined): Upgra
     );
   }
   const [only] = set.upgrades.values();
-  if (!only)
+  if (!only) {
+    const products = new Set(set.targets.map((target) => target.product));
+    const packs = PACKS.filter((pack) => packProducts(pack.folder).some((product) => products.has(product))).map((pack) => pack.name);
     throw new FaultError(
       fault('no-upgrade', 'documents', 'there is no Upgrade among the documents', {
-        remedy: 'Write one (`upshift init` shows how), or name the files.',
+        remedy:
+          packs.length > 0
+            ? `The pack ${packs[0]} has one for these targets: add --pack ${packs[0]}.`
+            : 'Write one (`upshift init` shows how), or name the files.',
       }),
     );
+  }
   if (names.length > 1)
     throw new FaultError(
       fault('several-upgrades', 'documents', `there are ${names.length} upgrades`, {

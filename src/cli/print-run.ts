@@ -106,7 +106,9 @@ export function runLines(view: RunView, style: Style, options: { now: number; co
   for (const stage of view.stages) {
     lines.push(stageLine(stage, style, names));
     if (stage.status === 'current' && stage.groups.length > 1 && !ended)
-      lines.push(...groupLines(stage, style, Math.min(40, Math.max(names, ...stage.groups.slice(0, 200).map((group) => group.key.length)))));
+      lines.push(
+        ...groupLines(stage, style, Math.min(40, Math.max(names, ...stage.groups.slice(0, 200).map((group) => group.key.length)))),
+      );
   }
   const tail: string[] = [];
   for (const one of view.waiting) {

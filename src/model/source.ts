@@ -161,7 +161,14 @@ function parseYaml(file: string, text: string): Source {
   }
   let parsed: Document.Parsed[];
   try {
-    const all = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, strict: true });
+    const all = parseAllDocuments(text, {
+      lineCounter: lines,
+      prettyErrors: false,
+      uniqueKeys: true,
+      strict: true,
+      // Sets, dates and bytes are no data that a plan could hold.
+      resolveKnownTags: false,
+    });
     parsed = Array.isArray(all) ? all : [];
   } catch (error) {
     report(0, `not YAML: ${(error as Error).message}`);
@@ -169,6 +176,9 @@ function parseYaml(file: string, text: string): Source {
   }
   for (const document of parsed) {
     for (const error of tellingErrors(document.errors)) report(error.pos[0], yamlMessage(text, error));
+    for (const { code, pos } of document.warnings)
+      if (code === 'TAG_RESOLVE_FAILED')
+        report(pos[0], `the tag ${text.slice(...pos)} means nothing here: the value is taken as it stands`, { severity: 'warning' });
     if (document.errors.length > 0 || document.contents === null) continue;
     const badKey = keyOfParts(document);
     if (badKey !== undefined) {

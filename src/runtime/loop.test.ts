@@ -130,6 +130,18 @@ describe('the loop', () => {
     assert.deepEqual(driven.going, ['action second#1']);
   });
 
+  test('a clean stop that cannot be recorded is one all the same: the next start asks', async () => {
+    const driven = new Driven();
+    const drained = driven.loop.drain();
+    driven.end();
+    driven.store.trouble = fault('disk-full', 'db', 'the disk is full', { effect: 'wait' });
+    await drained;
+    assert.equal(driven.loop.trouble?.kind, 'disk-full');
+    driven.store.trouble = undefined;
+    driven.restart();
+    assert.equal(driven.phase, 'deciding');
+  });
+
   test('a loop that only takes orders starts nothing, and hands on what was said to be never begun', async () => {
     const driven = new Driven();
     const drained = driven.loop.drain();

@@ -142,7 +142,13 @@ export class RunLoop {
     if (this.#mode === 'open') this.#mode = 'draining';
     if (this.inFlight() > 0 || this.#waiting() > 0 || this.#pending) await new Promise<void>((done) => this.#idle.push(done));
     this.stop();
-    this.#options.store.markUnstarted(this.run, this.#unstarted);
+    try {
+      this.#options.store.markUnstarted(this.run, this.#unstarted);
+    } catch (error) {
+      // Without that record the next start asks about what never began: more than is needed, and safe.
+      if (!(error instanceof FaultError)) throw error;
+      this.trouble = error.fault;
+    }
   }
 
   /** Stops at once, as a crash would, but without leaving anything running in this process. */

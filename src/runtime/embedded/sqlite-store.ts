@@ -117,8 +117,9 @@ export class SqliteStore implements Store {
         }),
       );
     if (readOnly) return;
+    // A checkpoint every 16 MB of log: the commit that makes it takes some 5 ms longer; at 64 MB it took 11.
     this.#database.exec(
-      'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 16000; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;',
+      'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -16000; PRAGMA temp_store = MEMORY;',
     );
     for (let next = version; next < MIGRATIONS.length; next++)
       this.#transaction(() =>
@@ -173,11 +174,15 @@ export class SqliteStore implements Store {
         (head as Record<VectorField, unknown>)[field] = { length, chunks: needed };
       }
       this.#runs.set(run, { number: row.number, written, nextSeq: this.#nextSeq(row.number) });
-      const rows = this.#statement('SELECT key, state FROM member WHERE key >= ? AND key < ? ORDER BY key').all(
-        row.number * MEMBERS,
-        (row.number + 1) * MEMBERS,
-      ) as { key: number; state: string }[];
-      const members = rows.map((member) => decodeMember(run, member.key - row.number * MEMBERS, member.state));
+      const first = row.number * MEMBERS;
+      const members: TargetState[] = [];
+      for (const one of this.#statement('SELECT key, state FROM member WHERE key >= ? AND key < ? ORDER BY key').iterate(
+        first,
+        first + MEMBERS,
+      )) {
+        const { key, state } = one as { key: number; state: string };
+        members.push(decodeMember(run, key - first, state));
+      }
       return { plan, state: head, members, createdAt: row.createdAt };
     });
   }
@@ -455,5 +460,5 @@ function encodeMember(state: TargetState): string {
 }
 
 function decodeMember(run: string, member: number, text: string): TargetState {
-  return { ...newTarget(run, member), ...(JSON.parse(text) as Partial<TargetState>) };
+  return Object.assign(newTarget(run, member), JSON.parse(text) as Partial<TargetState>);
 }
