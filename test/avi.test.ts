@@ -213,7 +213,7 @@ describe('the Avi pack', { concurrency: 2 }, () => {
   });
 
   test('the coordinator is killed (kill -9) at the controllers, in the migration and at the engines: each time it goes on, and does nothing twice', async (t) => {
-    const one = await aviLab(t, { workMs: 250 });
+    const one = await aviLab(t, { workMs: 800 });
     let running = start(['avi', 'upgrade', '--documents', one.folder, '--yes'], one.env);
     for (const [prefix, action] of [
       ['c-', 'INSTALL_IMAGE'],

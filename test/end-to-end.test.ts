@@ -126,7 +126,7 @@ describe('an upgrade of the lab', { concurrency: 2 }, () => {
   });
 
   test('orders from another terminal reach the run: pause, go, abort', async (t) => {
-    const lab = await testLab(t, { installMs: 600 });
+    const lab = await testLab(t, { installMs: 1500 });
     const first = start(['apply', lab.folder, '--yes', '--wait'], lab.env);
     await inTheMiddle(lab, 'se-', 'install');
     const paused = await upshift(['pause', '--reason', 'lunch'], lab.env);
@@ -205,7 +205,7 @@ describe('an upgrade of the lab', { concurrency: 2 }, () => {
   });
 
   test('a second apply over the same targets, and a second process in the same data folder, are refused with the reason', async (t) => {
-    const lab = await testLab(t, { installMs: 600 });
+    const lab = await testLab(t, { installMs: 2500 });
     const first = start(['apply', lab.folder, '--yes'], lab.env);
     await inTheMiddle(lab, 'c-', 'install');
     const second = await upshift(['apply', lab.folder, '--yes'], lab.env);

@@ -117,7 +117,8 @@ describe('ssh', { concurrency: 3 }, () => {
         asSuccess(await run(set, 'true'));
         fastest = Math.min(fastest, performance.now() - started);
       }
-      assert(fastest < 80, `${fastest} ms`);
+      // Four round trips of delayed acknowledgements are 160 ms and more.
+      assert(fastest < 150, `${fastest} ms`);
     });
 
     test('a command that waits for its turn ends soon when it is aborted, and at its deadline, and was never run', async (t) => {
@@ -271,7 +272,7 @@ describe('ssh', { concurrency: 3 }, () => {
 
     test('at the deadline the command is ended on the host', async (t) => {
       const set = await newSet(t);
-      const end = asFailure(await within(4_000, run(set, 'echo said; echo $$ > pid; sleep 300 & wait', { timeoutMs: 500 })));
+      const end = asFailure(await within(15_000, run(set, 'echo said; echo $$ > pid; sleep 300 & wait', { timeoutMs: 2_500 })));
       assert.equal(end.fault.kind, 'timeout');
       assert.equal(end.result['stdout'], 'said\n');
       const pid = Number(readFileSync(join(set.folder, 'home/pid'), 'utf8'));
@@ -280,11 +281,11 @@ describe('ssh', { concurrency: 3 }, () => {
 
     test('a detached command that cannot be ended at its deadline is unknown: it may still run', async (t) => {
       const set = await newSet(t);
-      const call = callOf({ command: 'touch begun; sleep 300' }, { connect: set.host.connect(), disruptive: true, timeoutMs: 800 });
+      const call = callOf({ command: 'touch begun; sleep 300' }, { connect: set.host.connect(), disruptive: true, timeoutMs: 4_000 });
       const ending = actionOf(set.driver, 'ssh.run').run(call);
       await until('it runs', () => existsSync(join(set.folder, 'home/begun')));
       set.host.freeze();
-      const fault = asUnknown(await within(14_000, ending));
+      const fault = asUnknown(await within(25_000, ending));
       assert.deepEqual([fault.kind, fault.effect], ['not-ended', 'operator']);
     });
 

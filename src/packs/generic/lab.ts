@@ -126,6 +126,11 @@ function startHost(
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       // Not those of a test runner: they would make SIGUSR2, which is our reboot, write a report.
       execArgv: ['--disable-warning=ExperimentalWarning'],
+      // Hosts start many times over, so what was compiled once is kept.
+      env: {
+        ...globalThis.process.env,
+        NODE_COMPILE_CACHE: fileURLToPath(new URL('../../../node_modules/.cache/upshift', import.meta.url)),
+      },
     });
     child.once('error', fail);
     child.once('exit', (code) => fail(new Error(`the lab host ${options.id} ended with ${code}`)));
