@@ -5,7 +5,7 @@
  */
 
 import type { Work } from '../machines/machine.ts';
-import type { Control, ControlBody, TargetMessage } from '../machines/messages.ts';
+import type { Control, ControlBody, MemberReport, TargetMessage } from '../machines/messages.ts';
 import { runMachine } from '../machines/run/run.ts';
 import { newRun, type RunState } from '../machines/run/state.ts';
 import type { TargetState } from '../machines/target-state.ts';
@@ -174,7 +174,9 @@ class Simulator {
     this.#commits++;
     if (this.#crashAt?.commit === this.#commits) this.#store.dies = this.#crashAt.when;
     for (const one of commit.history) this.#trace.push(`${one.machine} ${one.type} → ${one.refused ? 'refused: ' : ''}${one.change}`);
-    for (const one of commit.history) if (!one.refused) this.#note(one.machine, one.message as TargetMessage | Control);
+    const reverted = new Set<number>();
+    for (const one of commit.history)
+      if (!one.refused) this.#note(one.machine, one.message as TargetMessage | MemberReport | Control, reverted);
     for (const member of commit.members) this.#members.set(member.member, member);
     if (!commit.state) return;
     checkAbsorbing(this.#state, commit.state);
@@ -185,11 +187,12 @@ class Simulator {
     this.#state = commit.state;
   }
 
-  /** What a person, or the run itself, ordered, as the promises count it. */
-  #note(machine: 'run' | number, message: TargetMessage | Control): void {
+  /** What a person, or the run itself, ordered, as the promises count it. `reverted`: who has gone back earlier in the same commit. */
+  #note(machine: 'run' | number, message: TargetMessage | MemberReport | Control, reverted: Set<number>): void {
+    if (message.type === 'member-done' && message.result === 'reverted') reverted.add(message.member);
     if (machine === 'run' && message.type === 'continue')
       for (let member = 0; member < this.#state.members.length; member++)
-        if (vector.get(this.#state.members, member) === 'r') this.#forgiven.add(member);
+        if (vector.get(this.#state.members, member) === 'r' || reverted.has(member)) this.#forgiven.add(member);
     if (machine !== 'run' && message.type === 'decide' && message.as === 'again')
       this.#saidAgain.add(`${machine}/${this.#members.get(machine)?.visit}`);
     if (machine !== 'run' && message.type === 'revert') this.#reverted.push(machine);

@@ -30,7 +30,11 @@ export async function startLabHost(folder: string, more: Partial<HostOptions> = 
     rebootMs: 200,
     ...more,
   };
-  const child = fork(fileURLToPath(new URL('host-process.ts', import.meta.url)), [], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  const child = fork(fileURLToPath(new URL('host-process.ts', import.meta.url)), [], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    // Not those of a test runner: they would make SIGUSR2, which is its reboot, write a report.
+    execArgv: ['--disable-warning=ExperimentalWarning'],
+  });
   child.send(options);
   const [ports] = (await once(child, 'message')) as [{ ssh: number; http: number }];
   writeFileSync(join(folder, 'id'), identity.private, { mode: 0o600 });
