@@ -182,7 +182,7 @@ describe('the Avi pack', { concurrency: 2 }, () => {
     const ran = await upgrade(goesOn, '--on-error', 'continue');
     assert.equal(ran.code, 0, ran.out + ran.err);
     assertVersions(goesOn, '17.2.1', '17.2.1', { 'se-1': '17.1.2' });
-    assert.match(ran.out, /Failed +se-1/);
+    assert.match(ran.out, /Failed +1 target: se-1/);
     const back = await aviLab(t, fails);
     assert.equal((await upgrade(back, '--on-error', 'rollback')).code, 3);
     assertVersions(back, '17.2.1', '17.1.2');
