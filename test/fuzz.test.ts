@@ -101,8 +101,8 @@ describe(`doors that anything may come through, from seed ${SEED}`, () => {
       }
     });
     t.diagnostic(JSON.stringify(reached));
-    // Otherwise the mutations are too wild, or too tame, to show anything.
-    if (CASES >= 1_000) for (const [what, count] of Object.entries(reached)) assert.ok(count > 0, `none was ${what}`);
+    // Otherwise the mutations are too wild, or too tame, to show anything; few cases say nothing of that.
+    if (CASES >= 20_000) for (const [what, count] of Object.entries(reached)) assert.ok(count > 0, `none was ${what}`);
   });
 
   test('Ansible inventories: as documents', async () => {
