@@ -1,6 +1,6 @@
 /** The Avi pack against its lab: the vendor's fault matrix row by row, and a load on every virtual service during the whole upgrade. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
@@ -249,10 +249,19 @@ describe('the Avi pack', { concurrency: 2 }, () => {
     assertThawed(before);
   });
 
+  test('a third version among the nodes is refused before anything is touched', async (t) => {
+    const one = await aviLab(t);
+    writeFileSync(join(one.folder, 'targets/se-6/version'), '16.4.9\n');
+    const ran = await upgrade(one);
+    assert.equal(ran.code, 2, ran.out + ran.err);
+    assert.match(ran.out, /at most two versions are active/);
+    for (const entries of ledgers(one.folder).values()) assert.deepEqual(entries, []);
+    assertThawed(one);
+  });
+
   test('too distant a version: a warning and nothing done; force makes it disruptive and says so; disruptive skips the rolling', async (t) => {
     const one = await aviLab(t);
     const file = join(one.folder, 'release.yaml');
-    const { writeFileSync } = await import('node:fs');
     writeFileSync(file, readFileSync(file, 'utf8').replace('>=17.1.0 <17.2.1', '>=17.1.5 <17.2.1'));
     const refused = await upgrade(one);
     assert.equal(refused.code, 1);

@@ -11,6 +11,8 @@ import { catalogOf } from '../src/drivers/contract.ts';
 import { openDrivers } from '../src/drivers/registry.ts';
 import { problemText } from '../src/model/problem.ts';
 import { aviDocuments } from '../src/packs/avi/lab.ts';
+import { labDocuments } from '../src/packs/generic/documents.ts';
+import { labTargets } from '../src/packs/generic/lab.ts';
 import { PACKS } from '../src/packs/registry.ts';
 import { tpvmDocuments } from '../src/packs/tpvm/lab.ts';
 import { memberCount, type Plan } from '../src/planning/plan.ts';
@@ -23,8 +25,8 @@ const FILES: Record<string, string[]> = {
 };
 
 function planOf(pack: string, lab: Record<string, unknown[]>): Plan {
-  const folder = PACKS.find((one) => one.name === pack)?.folder as string;
-  const own = (FILES[pack] as string[]).map((file) => ({ file, bytes: readFileSync(join(folder, file)) }));
+  const folder = PACKS.find((one) => one.name === pack)?.folder ?? '';
+  const own = (FILES[pack] ?? []).map((file) => ({ file, bytes: readFileSync(join(folder, file)) }));
   const others = Object.entries(lab).map(([file, documents]) => ({
     file,
     bytes: Buffer.from(documents.map((document) => stringify(document)).join('---\n')),
@@ -38,7 +40,10 @@ function planOf(pack: string, lab: Record<string, unknown[]>): Plan {
   return planned.plan;
 }
 
+const HOSTS = labTargets({ hosts: 6, controllers: 2, groups: 2 }).map((target) => ({ ...target, ssh: 1, http: 1 }));
+
 const PLANS: Record<string, Plan> = {
+  generic: planOf('generic', labDocuments('/lab', HOSTS)),
   avi: planOf(
     'avi',
     aviDocuments('/lab', () => ({ ssh: 1, http: 1 })),

@@ -1,17 +1,16 @@
-/** Does the work of a plan with drivers: evaluates inputs, calls the action, and turns its end into an outcome. */
-import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import type { Action, ActionEnd, Call } from '../drivers/contract.ts';
 import { catalogOf } from '../drivers/contract.ts';
 import { type Ending, type Fence, fenceText, type Work } from '../machines/machine.ts';
 import { checkName } from '../machines/run/checks.ts';
 import { traitsOf } from '../machines/target-state.ts';
-import type { Check, Connect, Procedure, Release, State } from '../model/documents/index.ts';
+import type { Connect, Procedure, Release, State } from '../model/documents/index.ts';
 import { durationMs } from '../model/duration.ts';
-import { compileExpression, renderValues, type Scope } from '../model/expression.ts';
+import { renderValues, type Scope } from '../model/expression.ts';
 import { type Fault, FaultError, fault } from '../model/fault.ts';
 import { memberAt, moveAt, type Plan, type PlanTarget, targetAt } from '../planning/plan.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
+import { judgeCheck, judgeState, judgeValue } from './judge.ts';
 import type { Clock, Executor } from './ports.ts';
 import { Redaction } from './redaction.ts';
 
@@ -20,36 +19,6 @@ const CHECK_TIMEOUT_MS = 60_000;
 const MAX_OUTPUT = 256 * 1024;
 /** How long after its deadline an action may take to say how it ended, before that counts as unknown. */
 const DEADLINE_GRACE_MS = 15_000;
-
-/**
- * Reads the secrets a plan names.
- *
- * @throws FaultError `secret-missing`, naming every one that cannot be read.
- */
-export function readSecrets(plan: Plan, env: NodeJS.ProcessEnv = process.env): Record<string, string> {
-  const secrets: Record<string, string> = {};
-  const missing: string[] = [];
-  for (const [name, from] of Object.entries(plan.secrets)) {
-    let value: string | undefined;
-    if (from.env !== undefined) value = env[from.env];
-    else if (from.file !== undefined) {
-      try {
-        value = readFileSync(from.file, 'utf8').replace(/\r?\n$/, '');
-      } catch {
-        value = undefined;
-      }
-    }
-    if (value === undefined) missing.push(`${name} (${from.env === undefined ? `file ${from.file}` : `environment variable ${from.env}`})`);
-    else secrets[name] = value;
-  }
-  if (missing.length > 0)
-    throw new FaultError(
-      fault('secret-missing', plan.upgrade, `secrets cannot be read: ${missing.join(', ')}`, {
-        remedy: 'Set the variables, or make the files readable, and try again.',
-      }),
-    );
-  return secrets;
-}
 
 /** One piece of work, ready to be called. */
 type Order = {
@@ -320,87 +289,6 @@ function unknownEnd(kind: string, subject: string, message: string): Ending {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : inspect(error, { depth: 0 });
-}
-
-/** The outcome of a state: the first of its own whose condition holds, else the action's; and the values it saves. */
-function judgeState(
-  state: State,
-  action: Action,
-  end: Extract<ActionEnd, { outcome: string }>,
-  variables: Record<string, unknown>,
-): Ending {
-  const scope: Scope = { name: 'result', result: action.declaration.result };
-  const seen = { ...variables, result: end.result };
-  let outcome = end.outcome;
-  for (const [label, condition] of Object.entries(state.outcomes ?? {})) {
-    const value = evaluate(scope, condition, seen);
-    if (!value.ok && end.outcome === 'success') return { kind: 'ended', outcome: 'failure', fault: value.fault };
-    if (value.ok && value.value === true) {
-      outcome = label;
-      break;
-    }
-  }
-  const values: Record<string, unknown> = {};
-  for (const [name, expression] of Object.entries(state.save ?? {})) {
-    const value = evaluate(scope, expression, seen);
-    if (value.ok) values[name] = value.value;
-    else if (outcome === 'success') return { kind: 'ended', outcome: 'failure', fault: { ...value.fault, outcome: 'applied' } };
-  }
-  return {
-    kind: 'ended',
-    outcome,
-    ...(Object.keys(values).length > 0 ? { values } : {}),
-    ...(end.fault === undefined ? {} : { fault: end.fault }),
-  };
-}
-
-/** What an observation reads: one value, under a name. */
-function judgeValue(
-  name: string,
-  expression: string,
-  action: Action,
-  end: Extract<ActionEnd, { outcome: string }>,
-  variables: Record<string, unknown>,
-): Ending {
-  if (end.outcome !== 'success') return { kind: 'ended', outcome: end.outcome, ...(end.fault === undefined ? {} : { fault: end.fault }) };
-  const value = evaluate({ name: 'result', result: action.declaration.result }, expression, {
-    ...variables,
-    result: end.result,
-    case: '',
-    values: {},
-  });
-  if (!value.ok) return { kind: 'ended', outcome: 'failure', fault: value.fault };
-  return { kind: 'ended', outcome: 'success', values: { [name]: typeof value.value === 'string' ? value.value.trim() : value.value } };
-}
-
-function judgeCheck(
-  check: Check,
-  action: Action,
-  end: Extract<ActionEnd, { outcome: string }>,
-  variables: Record<string, unknown>,
-): Ending {
-  if (check.passes === undefined) return { kind: 'ended', outcome: end.outcome, ...(end.fault === undefined ? {} : { fault: end.fault }) };
-  const value = evaluate({ name: 'result', result: action.declaration.result }, check.passes, {
-    ...variables,
-    result: end.result,
-    case: '',
-    values: {},
-  });
-  if (!value.ok) return { kind: 'ended', outcome: 'failure', fault: value.fault };
-  if (value.value === true) return { kind: 'ended', outcome: 'success' };
-  return {
-    kind: 'ended',
-    outcome: 'failure',
-    fault:
-      end.fault ??
-      fault('check-not-passed', checkName(check), `${checkName(check)} does not hold yet`, { expected: check.passes, effect: 'wait' }),
-  };
-}
-
-function evaluate(scope: Scope, text: string, variables: Record<string, unknown>) {
-  const compiled = compileExpression(scope, text);
-  if (!compiled.ok) return { ok: false as const, fault: fault('expression-invalid', text, compiled.problem.message) };
-  return compiled.compiled.evaluate(variables);
 }
 
 /** Stands before an output that is told again from its beginning, by an observation. */

@@ -7,9 +7,10 @@ import { FaultError, fault } from '../model/fault.ts';
 import { type Plan, planDigest } from '../planning/plan.ts';
 import { checksOf } from '../planning/planner.ts';
 import { systemClock } from './clock.ts';
-import { DriverExecutor, readSecrets } from './executor.ts';
+import { DriverExecutor } from './executor.ts';
 import { RunLoop } from './loop.ts';
 import type { Store } from './ports.ts';
+import { readSecrets } from './secrets.ts';
 
 /** P9: the plan is what was shown, and this Upshift can do all of it. Throws a FaultError where not. */
 export function checkPlan(plan: Plan, actions: ReadonlyMap<string, Action>): void {
