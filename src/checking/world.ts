@@ -116,16 +116,6 @@ export class World implements Executor {
     );
     return this.#random.pick(others);
   }
-
-  /** Whether a job surely never ran, or came to an end that was learnt. */
-  wasLearnt(fence: string): boolean {
-    const job = this.#jobs.get(fence);
-    return job === undefined || job.state === 'ended';
-  }
-
-  get plan(): Plan {
-    return this.#plan;
-  }
 }
 
 function unknown(): Ending {

@@ -62,7 +62,8 @@ function keysOf(text: string, candidates: Pass['candidates'], params: Record<str
   });
 }
 
-function compareKeys(a: Key, b: Key): number {
+/** Orders the values of an order: numbers as numbers, anything else as texts. */
+export function compareKeys(a: Key, b: Key): number {
   if (typeof a === 'number' && typeof b === 'number') return a - b;
   const [x, y] = [String(a), String(b)];
   return x < y ? -1 : x > y ? 1 : 0;

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, connect as connectTcp, createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, type TestContext, test } from 'node:test';
@@ -11,6 +10,7 @@ import type { Driver } from '../../src/drivers/contract.ts';
 import { sshDriver } from '../../src/drivers/ssh/index.ts';
 import type { SshConnect } from '../../src/model/documents/index.ts';
 import { newKeyPair } from '../../src/packs/generic/keys.ts';
+import { answers, freePort } from './ports.fixture.ts';
 
 const SSHD = '/usr/sbin/sshd';
 const skip = !existsSync(SSHD) && `${SSHD} is missing: apt-get install openssh-server`;
@@ -66,24 +66,6 @@ async function startSshd(name: string, more: readonly string[] = []): Promise<nu
   const [ed25519 = ''] = hostKeys;
   writeFileSync(knownHosts, `[127.0.0.1]:${port} ${readFileSync(`${ed25519}.pub`, 'utf8')}`, { flag: 'a' });
   return port;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
-}
-
-function answers(port: number): Promise<boolean> {
-  return new Promise((done) => {
-    const socket = connectTcp(port, '127.0.0.1', () => {
-      socket.destroy();
-      done(true);
-    });
-    socket.on('error', () => done(false));
-  });
 }
 
 async function ended(child: ChildProcess): Promise<void> {

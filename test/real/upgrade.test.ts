@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { stringify } from 'yaml';
 import { prepareHost } from '../../src/packs/generic/host.ts';
 import { counts, ledgers, start, temporaryFolder, until, upshift } from '../command-line.fixture.ts';
+import { answers, freePort } from './ports.fixture.ts';
 
 const SSHD = '/usr/sbin/sshd';
 const skip = !existsSync(SSHD) && `${SSHD} is missing: apt-get install openssh-server`;
@@ -104,21 +104,6 @@ function kill(pid: number): void {
   } catch {
     // It has ended by itself.
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
-}
-
-function answers(port: number): Promise<boolean> {
-  return new Promise((done) => {
-    const socket = connect(port, '127.0.0.1', () => done(!socket.destroy().connecting));
-    socket.on('error', () => done(false));
-  });
 }
 
 async function realHosts(t: TestContext, count: number): Promise<{ folder: string; env: NodeJS.ProcessEnv }> {

@@ -2,6 +2,7 @@
 import { type Fault, fault } from '../../model/fault.ts';
 import * as vector from '../../model/vector.ts';
 import type { PlanStage } from '../../planning/plan.ts';
+import { compareKeys } from '../../planning/stages.ts';
 import { type Draft, type GroupProgress, type StageProgress, stageOf } from './state.ts';
 import { nextOpening } from './window.ts';
 
@@ -86,11 +87,6 @@ export function answerSurvey(draft: Draft, stage: PlanStage, member: number, key
   if (!mayBegin(draft, stage, 0)) return;
   draft.updateGroup(0, { next: vector.get(state.groups, 0).next + 1 });
   begin(draft, 0, smallest);
-}
-
-function compareKeys(a: string | number, b: string | number): number {
-  if (typeof a === 'number' && typeof b === 'number') return a - b;
-  return String(a) < String(b) ? -1 : String(a) > String(b) ? 1 : 0;
 }
 
 function progress(draft: Draft): StageProgress {
